@@ -1,0 +1,59 @@
+// Labelled images held as uint8 at the model's input size, resized once.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor.h"
+
+namespace pinhole {
+
+/// torchvision's ImageFolder in memory: images, labels, `classes`. All images have the same height, width, channels.
+class ImageDataset {
+ public:
+  ImageDataset(int height, int width, int channels, std::vector<std::string> classes);
+
+  int height() const { return height_; }
+  int width() const { return width_; }
+  int channels() const { return channels_; }
+  const std::vector<std::string>& classes() const { return classes_; }
+  std::size_t size() const { return labels_.size(); }
+  int label(std::size_t index) const { return labels_[index]; }
+  /// Where the image came from (a path or file name); may be empty.
+  const std::string& name(std::size_t index) const { return names_[index]; }
+  /// height * width * channels bytes of one image.
+  std::span<const std::uint8_t> pixels(std::size_t index) const;
+
+  void reserve(std::size_t images);
+  /// Throws Error when the byte count or the label does not fit.
+  void add(std::span<const std::uint8_t> pixels, int label, std::string name = {});
+
+  /// ToTensor: writes images `indices` as float [n, height, width, channels] in [0, 1] (divided by 255) into `x` (resized to fit)
+  /// and their labels into `labels`.
+  void batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels) const;
+
+  /// The images at `indices`, in that order.
+  ImageDataset subset(std::span<const std::uint32_t> indices) const;
+  /// How many images each class has.
+  std::vector<std::size_t> class_counts() const;
+
+ private:
+  int height_, width_, channels_;
+  std::vector<std::string> classes_;
+  std::vector<std::uint8_t> pixels_;
+  std::vector<int> labels_;
+  std::vector<std::string> names_;
+};
+
+struct Split {
+  std::vector<std::uint32_t> train, val;  // ascending indices
+};
+
+/// Splits by class: `val_fraction` of every class (rounded, at least one image of each class stays in training)
+/// goes to validation, chosen by `seed`. Throws Error unless 0 <= val_fraction < 1.
+Split stratified_split(const ImageDataset& dataset, double val_fraction, std::uint64_t seed);
+
+}  // namespace pinhole

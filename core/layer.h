@@ -1,0 +1,99 @@
+// Layer: what it computes, in one file under layers/, registered there by name. Adding a layer is that file and its test.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "backend.h"
+#include "json.h"
+#include "rng.h"
+
+namespace pinhole {
+
+/// What a layer's spec says, read with checks: every error names the layer, what came and what was expected.
+class LayerSpec {
+ public:
+  /// `where` starts every message: "[Conv2d conv1]".
+  LayerSpec(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
+
+  const std::string& where() const { return where_; }
+  bool has(std::string_view key) const;
+  /// An integer of at least `minimum`. Without a default the key must be there.
+  int integer(std::string_view key, int minimum);
+  int integer(std::string_view key, int minimum, int fallback);
+  /// One integer for both directions, or [vertical, horizontal].
+  std::pair<int, int> pair(std::string_view key, int minimum);
+  std::pair<int, int> pair(std::string_view key, int minimum, std::pair<int, int> fallback);
+  double number(std::string_view key, double minimum, double maximum, double fallback);
+  bool flag(std::string_view key, bool fallback);
+  /// An integer, or the word "classes" for `classes`.
+  int features(std::string_view key, int classes);
+  /// Throws Error when the spec has a key that nobody asked for.
+  void check_all_used() const;
+  [[noreturn]] void fail(std::string_view message) const;
+
+ private:
+  const Json* find(std::string_view key, bool required);
+
+  const Json& object_;
+  std::string where_;
+  std::vector<std::string> used_{"type", "name"};
+};
+
+/// What a layer may know when it is built.
+struct BuildContext {
+  Shape input;      ///< of one image, n = 1
+  Shape flattened;  ///< the shape before Flatten where `input` is flat, else `input`
+  int classes = 0;  ///< 0: not known yet
+  std::string prefix;  ///< parameters are named `prefix.weight`, `prefix.bias`
+};
+
+/// What a layer may know when it runs.
+struct RunContext {
+  Backend& backend;
+  bool training = false;
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;  ///< training step: with `seed` it fixes Dropout's mask
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  /// For any batch. The input's h, w, c are those it was built for.
+  virtual Shape output_shape(const Shape& input) const = 0;
+  /// Allocates what forward (and backward, when training) needs for this input, so that a step allocates nothing.
+  virtual void prepare(const Shape& /*input*/, bool /*training*/) {}
+  virtual void forward(RunContext& context, const Tensor& x, Tensor& y) = 0;
+  /// dx (null when nobody needs it) is assigned; parameter gradients accumulate.
+  virtual void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy, Tensor* dx) = 0;
+
+  virtual std::vector<Parameter*> parameters() { return {}; }
+  /// PyTorch's default initialisation.
+  virtual void init(Rng& /*rng*/) {}
+
+  /// One value of y for each of x, and y may be x, dx may be dy: backward does not read x.
+  virtual bool in_place() const { return false; }
+  /// backward reads y, so the next layer must not overwrite it.
+  virtual bool uses_output() const { return false; }
+
+  std::string type;
+  std::string name;
+};
+
+using LayerFactory = std::unique_ptr<Layer> (*)(LayerSpec& spec, const BuildContext& context);
+
+/// Put one at namespace scope in the layer's file: `const RegisterLayer kRegister("ReLU", &make);`
+class RegisterLayer {
+ public:
+  RegisterLayer(std::string type, LayerFactory factory);
+};
+/// Sorted names of all registered layers.
+std::vector<std::string> layer_types();
+/// Builds one layer. Throws Error for an unknown type (naming the known ones), an unknown key, an impossible shape.
+std::unique_ptr<Layer> make_layer(const Json& spec, const BuildContext& context, std::string_view where);
+
+}  // namespace pinhole

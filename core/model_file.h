@@ -1,0 +1,56 @@
+// safetensors bytes <-> model. Tensors are named and laid out as PyTorch's state_dict; everything else is in __metadata__.
+// Format: https://github.com/huggingface/safetensors#format
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json.h"
+#include "model.h"
+
+namespace pinhole {
+
+/// One float tensor of a safetensors file; values in C order of `shape`.
+struct StoredTensor {
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+};
+
+struct Safetensors {
+  std::map<std::string, StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+/// Reads F32, F16 and BF16 tensors. Throws Error naming what is wrong: truncated, header not JSON, ranges that overlap or
+/// leave the file, an unknown dtype. `what` starts the message (a file name).
+Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_view what);
+/// Tensors as F32, in name order, data 8-byte aligned.
+std::vector<std::uint8_t> write_safetensors(const Safetensors& file);
+
+/// What a trained model is besides its weights.
+struct ModelInfo {
+  std::vector<std::string> classes;   // in label order
+  Json training = Json::object();     // free-form record: data, options, results
+};
+
+struct LoadedModel {
+  Model model;
+  ModelInfo info;
+};
+
+/// The metadata holds: format "pinhole/1", spec, classes, preprocessing, training (each as JSON text), and a checksum of the
+/// tensor data, so that a flipped bit is found.
+std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info);
+
+/// Throws Error when the bytes are damaged, are not a Pinhole model, or spec and tensors do not agree.
+LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend, std::string_view what);
+
+/// Copies the tensors of a state_dict into `model` (`--init`). Throws Error listing missing, unexpected and misshapen tensors.
+void load_state_dict(Model& model, const Safetensors& file, std::string_view what);
+
+}  // namespace pinhole

@@ -1,0 +1,35 @@
+// torch.optim's update rules, exactly.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend.h"
+#include "parameter.h"
+
+namespace pinhole {
+
+struct OptimizerOptions {
+  std::string name = "adam";   // "sgd", "adam", "adamw"
+  double lr = 1e-3;
+  double weight_decay = 0;     // PyTorch's AdamW default is 1e-2; here it is 0 unless asked
+  double momentum = 0.9;       // sgd
+  bool nesterov = false;       // sgd
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adam, adamw
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  /// Updates every parameter that has a gradient, raises its version. Always the same parameters in the same order.
+  virtual void step(Backend& backend, const std::vector<Parameter*>& parameters) = 0;
+  double lr = 1e-3;
+};
+
+/// Throws Error for an unknown name or a value out of range.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options);
+
+}  // namespace pinhole

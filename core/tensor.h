@@ -1,0 +1,67 @@
+// Tensor: rank 4, NHWC, contiguous, 64-byte aligned. No strides, dtypes, laziness or tape.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "real.h"
+
+namespace pinhole {
+
+struct Shape {
+  int n = 0, h = 0, w = 0, c = 0;
+
+  std::size_t size() const { return static_cast<std::size_t>(n) * item(); }
+  /// Values of one image.
+  std::size_t item() const { return static_cast<std::size_t>(h) * static_cast<std::size_t>(w) * static_cast<std::size_t>(c); }
+  Shape with_n(int batch) const { return {batch, h, w, c}; }
+  bool operator==(const Shape&) const = default;
+};
+
+/// "224x224x3": height, width, channels of one item.
+std::string item_text(const Shape& shape);
+
+/// `count` values, 64-byte aligned, followed by 128 bytes that kernels may read (XNN_EXTRA_BYTES). Not initialised.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t count);
+  real* data() const { return data_.get(); }
+  std::size_t size() const { return count_; }
+  /// Grows when too small (contents are lost); never shrinks.
+  void reserve(std::size_t count) {
+    if (count > count_) *this = Buffer(count);
+  }
+
+ private:
+  struct Free {
+    void operator()(real* pointer) const;
+  };
+  std::unique_ptr<real, Free> data_;
+  std::size_t count_ = 0;
+};
+
+/// A shape and its values: owned, or borrowed from an arena that outlives the tensor.
+class Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(const Shape& shape) { resize(shape); }
+  static Tensor borrow(const Shape& shape, real* data);
+
+  const Shape& shape() const { return shape_; }
+  real* data() { return data_; }
+  const real* data() const { return data_; }
+  std::size_t size() const { return shape_.size(); }
+  /// Owned memory grows as needed; contents are lost when it does. A borrowed tensor must fit what it borrowed.
+  void resize(const Shape& shape);
+  void fill(real value);
+
+ private:
+  Shape shape_;
+  Buffer own_;
+  real* data_ = nullptr;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace pinhole
