@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +32,8 @@ class LayerSpec {
   bool flag(std::string_view key, bool fallback);
   /// An integer, or the word "classes" for `classes`.
   int features(std::string_view key, int classes);
+  /// Throws Error when a weight of this shape would be too large to be meant.
+  void check_weights(const Shape& shape) const;
   /// Throws Error when the spec has a key that nobody asked for.
   void check_all_used() const;
   [[noreturn]] void fail(std::string_view message) const;
@@ -59,6 +62,14 @@ struct RunContext {
   std::uint64_t step = 0;  ///< training step: with `seed` it fixes Dropout's mask
 };
 
+class Layer;
+
+/// One step that does the work of `count` layers; none when `layer` is null.
+struct Fusion {
+  std::unique_ptr<Layer> layer;
+  std::size_t count = 0;
+};
+
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -80,11 +91,21 @@ class Layer {
   /// backward reads y, so the next layer must not overwrite it.
   virtual bool uses_output() const { return false; }
 
+  /// A faster step for this layer and the first of those that follow, where there is one. It refers to this layer's parameters.
+  virtual Fusion fuse(std::span<const std::unique_ptr<Layer>> /*next*/) { return {}; }
+
   std::string type;
   std::string name;
 };
 
+/// No single weight and no layer's output for one image has more values (1 GiB of floats).
+inline constexpr std::size_t kMostValues = std::size_t{1} << 28;
+
 using LayerFactory = std::unique_ptr<Layer> (*)(LayerSpec& spec, const BuildContext& context);
+
+/// Conv2d's and Linear's default in PyTorch, weights and biases alike: kaiming_uniform_ with a = sqrt(5), which is
+/// uniform in +-1 / sqrt(fan_in).
+void init_kaiming_uniform(Parameter& parameter, int fan_in, Rng& rng);
 
 /// Put one at namespace scope in the layer's file: `const RegisterLayer kRegister("ReLU", &make);`
 class RegisterLayer {

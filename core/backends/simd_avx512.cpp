@@ -1,0 +1,5 @@
+// The kernels for AVX-512 (F, BW, DQ, VL); core/CMakeLists.txt gives this file its flags.
+#define PINHOLE_SIMD_TABLE kSimdAvx512
+#define PINHOLE_SIMD_NAME "avx512"
+#define PINHOLE_SIMD_WIDTH 16
+#include "simd_kernels.inc"

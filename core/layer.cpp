@@ -1,0 +1,142 @@
+#include "layer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "error.h"
+
+namespace pinhole {
+
+namespace {
+
+/// A function, because layers register themselves before main in any order.
+std::map<std::string, LayerFactory, std::less<>>& registry() {
+  static std::map<std::string, LayerFactory, std::less<>> layers;
+  return layers;
+}
+
+std::string list(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+constexpr int kLargest = 1 << 24;  // no size in a spec is larger; keeps products of a few of them inside 64 bits
+
+}  // namespace
+
+RegisterLayer::RegisterLayer(std::string type, LayerFactory factory) { registry().emplace(std::move(type), factory); }
+
+std::vector<std::string> layer_types() {
+  std::vector<std::string> types;
+  for (const auto& [type, factory] : registry()) types.push_back(type);
+  return types;
+}
+
+std::unique_ptr<Layer> make_layer(const Json& json, const BuildContext& context, std::string_view where) {
+  if (!json.is_object()) throw Error(text(where, " expected an object like {\"type\": \"ReLU\"}, got ", json.dump()));
+  const auto type = json.find("type");
+  if (type == json.end() || !type->is_string()) throw Error(text(where, " needs a \"type\", one of ", list(layer_types())));
+  const auto factory = registry().find(type->get_ref<const std::string&>());
+  if (factory == registry().end()) {
+    throw Error(text(where, " unknown layer type ", type->dump(), "; known are ", list(layer_types())));
+  }
+  LayerSpec spec(json, std::string(where));
+  auto layer = factory->second(spec, context);
+  spec.check_all_used();
+  layer->type = factory->first;
+  layer->name = context.prefix;
+  return layer;
+}
+
+void init_kaiming_uniform(Parameter& parameter, int fan_in, Rng& rng) {
+  const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
+  for (std::size_t i = 0; i < parameter.value.size(); ++i) {
+    parameter.value.data()[i] = static_cast<real>(bound * (2 * rng.uniform() - 1));
+  }
+  parameter.changed();
+}
+
+const Json* LayerSpec::find(std::string_view key, bool required) {
+  used_.emplace_back(key);
+  const auto found = object_.find(key);
+  if (found != object_.end()) return &*found;
+  if (required) fail(text("needs \"", key, '"'));
+  return nullptr;
+}
+
+bool LayerSpec::has(std::string_view key) const { return object_.contains(key); }
+
+void LayerSpec::fail(std::string_view message) const { throw Error(text(where_, ' ', message)); }
+
+namespace {
+bool is_size(const Json& value, int minimum) {
+  return value.is_number_integer() && value >= minimum && value <= kLargest;
+}
+}  // namespace
+
+int LayerSpec::integer(std::string_view key, int minimum) {
+  const Json& value = *find(key, true);
+  if (!is_size(value, minimum)) fail(text(key, " expected an integer of at least ", minimum, ", got ", value.dump()));
+  return value.get<int>();
+}
+
+int LayerSpec::integer(std::string_view key, int minimum, int fallback) {
+  return has(key) ? integer(key, minimum) : (used_.emplace_back(key), fallback);
+}
+
+std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum) {
+  const Json& value = *find(key, true);
+  if (is_size(value, minimum)) return {value.get<int>(), value.get<int>()};
+  if (value.is_array() && value.size() == 2 && is_size(value[0], minimum) && is_size(value[1], minimum)) {
+    return {value[0].get<int>(), value[1].get<int>()};
+  }
+  fail(text(key, " expected an integer of at least ", minimum, " or two in brackets, got ", value.dump()));
+}
+
+std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum, std::pair<int, int> fallback) {
+  return has(key) ? pair(key, minimum) : (used_.emplace_back(key), fallback);
+}
+
+double LayerSpec::number(std::string_view key, double minimum, double maximum, double fallback) {
+  const Json* value = find(key, false);
+  if (value == nullptr) return fallback;
+  if (!value->is_number() || !(value->get<double>() >= minimum && value->get<double>() <= maximum)) {
+    fail(text(key, " expected a number from ", Json(minimum).dump(), " to ", Json(maximum).dump(), ", got ", value->dump()));
+  }
+  return value->get<double>();
+}
+
+bool LayerSpec::flag(std::string_view key, bool fallback) {
+  const Json* value = find(key, false);
+  if (value == nullptr) return fallback;
+  if (!value->is_boolean()) fail(text(key, " expected true or false, got ", value->dump()));
+  return value->get<bool>();
+}
+
+int LayerSpec::features(std::string_view key, int classes) {
+  const Json& value = *find(key, true);
+  if (value == "classes") {
+    if (classes < 1) fail(text(key, " is \"classes\", but how many classes there are is not known yet"));
+    return classes;
+  }
+  if (!is_size(value, 1)) fail(text(key, " expected an integer of at least 1 or \"classes\", got ", value.dump()));
+  return value.get<int>();
+}
+
+void LayerSpec::check_weights(const Shape& shape) const {
+  if (shape.size() > kMostValues) {
+    fail(text("needs ", shape.size(), " weights, more than the ", kMostValues, " that one layer may have"));
+  }
+}
+
+void LayerSpec::check_all_used() const {
+  for (const auto& [key, value] : object_.items()) {
+    if (std::find(used_.begin(), used_.end(), key) == used_.end()) {
+      fail(text("unknown key \"", key, "\"; known are ", list(used_)));
+    }
+  }
+}
+
+}  // namespace pinhole

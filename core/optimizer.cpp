@@ -1,0 +1,92 @@
+#include "optimizer.h"
+
+#include <cmath>
+
+#include "error.h"
+
+namespace pinhole {
+
+namespace {
+
+/// A zeroed value per parameter value, made on first use.
+real* state_for(std::vector<Tensor>& states, std::size_t index, const Parameter& parameter) {
+  if (states.size() <= index) states.resize(index + 1);
+  if (states[index].size() != parameter.value.size()) {
+    states[index].resize(parameter.value.shape());
+    states[index].fill(0);
+  }
+  return states[index].data();
+}
+
+class Sgd final : public Optimizer {
+ public:
+  explicit Sgd(const OptimizerOptions& options) : options_(options) {}
+
+  void step(Backend& backend, const std::vector<Parameter*>& parameters) override {
+    started_.resize(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      Parameter& p = *parameters[i];
+      if (p.grad_empty) continue;
+      real* velocity = options_.momentum != 0 ? state_for(velocity_, i, p) : nullptr;
+      backend.sgd_step({lr, options_.momentum, options_.weight_decay, options_.nesterov, !started_[i]}, p.value.size(),
+                       p.grad.data(), p.value.data(), velocity);
+      started_[i] = true;
+      p.changed();
+    }
+  }
+
+ private:
+  OptimizerOptions options_;
+  std::vector<Tensor> velocity_;
+  std::vector<bool> started_;
+};
+
+class Adam final : public Optimizer {
+ public:
+  explicit Adam(const OptimizerOptions& options) : options_(options) {}
+
+  void step(Backend& backend, const std::vector<Parameter*>& parameters) override {
+    steps_.resize(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      Parameter& p = *parameters[i];
+      if (p.grad_empty) continue;
+      backend.adam_step({lr, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, options_.name == "adamw",
+                         ++steps_[i]},
+                        p.value.size(), p.grad.data(), p.value.data(), state_for(m_, i, p), state_for(v_, i, p));
+      p.changed();
+    }
+  }
+
+ private:
+  OptimizerOptions options_;
+  std::vector<Tensor> m_, v_;
+  std::vector<std::int64_t> steps_;
+};
+
+void check(bool ok, std::string_view name, std::string_view expected, double got) {
+  if (!ok) throw Error(text(name, " expected ", expected, ", got ", got));
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& o) {
+  check(std::isfinite(o.lr) && o.lr >= 0, "learning rate", "a number of at least 0", o.lr);
+  check(std::isfinite(o.weight_decay) && o.weight_decay >= 0, "weight decay", "a number of at least 0", o.weight_decay);
+  check(o.momentum >= 0 && o.momentum < 1, "momentum", "a number from 0 to below 1", o.momentum);
+  check(o.beta1 >= 0 && o.beta1 < 1, "beta1", "a number from 0 to below 1", o.beta1);
+  check(o.beta2 >= 0 && o.beta2 < 1, "beta2", "a number from 0 to below 1", o.beta2);
+  check(std::isfinite(o.eps) && o.eps >= 0, "eps", "a number of at least 0", o.eps);
+  std::unique_ptr<Optimizer> optimizer;
+  if (o.name == "sgd") {
+    if (o.nesterov && o.momentum == 0) throw Error("Nesterov needs a momentum above 0");
+    optimizer = std::make_unique<Sgd>(o);
+  } else if (o.name == "adam" || o.name == "adamw") {
+    optimizer = std::make_unique<Adam>(o);
+  } else {
+    throw Error(text("unknown optimizer \"", o.name, "\"; known are sgd, adam, adamw"));
+  }
+  optimizer->lr = o.lr;
+  return optimizer;
+}
+
+}  // namespace pinhole
