@@ -1,0 +1,335 @@
+// The engine's public classes. Each is a thin hand on something that lives in the worker; a call is one message there and
+// one back. Whatever has dispose() holds memory until dispose() is called (the garbage collector is a help, no promise).
+
+import { folderUrl, messageOf, startEngineWorker, type WorkerPort } from './environment.js';
+import type { Calls, CallName, FromWorker, Handle, ModelCreated, Part, Progress, ToWorker } from './protocol.js';
+import type {
+  AddOptions, AddResult, DatasetEntry, DatasetItem, DatasetOptions, EngineInfo, EpochEvent, EvaluateOptions, Evaluation, History,
+  ImageSource, InputSize, LoadOptions, MemoryUse, ModelOptions, ModelSpec, ModelSummary, Pixels, Prediction, RgbaImage, StepEvent,
+  TrainSettings, TrainingRecord, Variant,
+} from './types.js';
+
+interface PendingCall {
+  resolve(gives: unknown): void;
+  reject(error: Error): void;
+  onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+interface CallOptions {
+  onProgress?: ((progress: Progress) => void) | undefined;
+  signal?: AbortSignal | undefined;
+  /** What an abort does to the promise: it fails at once, or the worker ends the call in its own way. */
+  onAbort?: 'reject' | 'finish';
+}
+
+/** The worker and the calls that wait for it. */
+class Connection {
+  private readonly pending = new Map<number, PendingCall>();
+  private lastId = 0;
+  private lost: string | undefined;
+
+  constructor(private readonly port: WorkerPort<ToWorker, FromWorker>) {
+    port.onMessage = (message) => { this.receive(message); };
+    port.onFailure = (reason) => { this.fail(reason); };
+    port.keepAlive(false);
+  }
+
+  call<Name extends CallName>(name: Name, takes: Calls[Name]['takes'], options: CallOptions = {}): Promise<Calls[Name]['gives']> {
+    return this.start(name, takes, options).done;
+  }
+
+  start<Name extends CallName>(
+    name: Name, takes: Calls[Name]['takes'], { onProgress, signal, onAbort = 'reject' }: CallOptions = {},
+  ): { done: Promise<Calls[Name]['gives']>; stop: () => void } {
+    if (this.lost !== undefined) return { done: Promise.reject(new Error(this.lost)), stop: () => undefined };
+    if (signal?.aborted && onAbort === 'reject') return { done: Promise.reject(abortReason(signal)), stop: () => undefined };
+    const id = ++this.lastId;
+    const stop = (): void => { if (this.pending.has(id)) this.port.post({ kind: 'stop', id }); };
+    const done = new Promise<Calls[Name]['gives']>((resolve, reject) => {
+      const abort = (): void => {
+        stop();
+        if (onAbort === 'reject' && signal) reject(abortReason(signal));
+      };
+      const settle = (): void => { signal?.removeEventListener('abort', abort); };
+      this.pending.set(id, {
+        resolve: (gives) => { settle(); resolve(gives as Calls[Name]['gives']); },
+        reject: (error) => { settle(); reject(error); },
+        onProgress,
+      });
+      try {
+        this.port.post({ kind: 'call', id, name, takes } as ToWorker);
+      } catch (error) {  // something in `takes` cannot be sent to a worker
+        this.pending.delete(id);
+        reject(error instanceof Error ? error : new Error(messageOf(error)));
+        return;
+      }
+      this.port.keepAlive(true);
+      signal?.addEventListener('abort', abort);
+      if (signal?.aborted) abort();
+    });
+    return { done, stop };
+  }
+
+  close(): void {
+    this.fail('this engine was disposed');
+    this.port.terminate();
+  }
+
+  private receive(message: FromWorker): void {
+    const call = this.pending.get(message.id);
+    if (!call) return;
+    if (message.kind === 'progress') {
+      call.onProgress?.(message.progress);
+      return;
+    }
+    this.pending.delete(message.id);
+    if (this.pending.size === 0) this.port.keepAlive(false);
+    if (message.kind === 'result') call.resolve(message.gives);
+    else call.reject(new Error(message.message));
+  }
+
+  private fail(reason: string): void {
+    if (this.lost !== undefined) return;
+    this.lost = `the engine has stopped: ${reason}`;
+    for (const call of this.pending.values()) call.reject(new Error(this.lost));
+    this.pending.clear();
+  }
+}
+
+function abortReason(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
+}
+
+/** Frees in the worker what was forgotten here. */
+const forgotten = new FinalizationRegistry<() => void>((free) => { free(); });
+
+/** Starts an engine: picks the best build for this browser or Node, and its worker and threads. */
+export async function load(options: LoadOptions = {}): Promise<Pinhole> {
+  // Kept apart from import.meta.url, so that bundlers do not take the folder for a file to copy.
+  const here = import.meta.url;
+  const wasmUrl = folderUrl(options.wasmUrl ?? new URL('wasm/', here));
+  const connection = new Connection(startEngineWorker<ToWorker, FromWorker>());
+  try {
+    const info = await connection.call('load', { ...options, wasmUrl });
+    return new Pinhole(connection, info);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/** A running engine. */
+export class Pinhole {
+  /** @internal */
+  constructor(private readonly connection: Connection, readonly info: EngineInfo) {}
+
+  get variant(): Variant { return this.info.variant; }
+  get threads(): number { return this.info.threads; }
+  get description(): string { return this.info.description; }
+
+  /** An empty set of labelled images. */
+  async createDataset(options: DatasetOptions): Promise<Dataset> {
+    const { classes, input } = options;
+    const dataset = await this.connection.call('createDataset', { classes: [...classes], input: [...input] as const });
+    return new Dataset(this.connection, { dataset, size: 0 }, classes, input);
+  }
+
+  /** A model with fresh weights. An impossible spec is an Error that names the layer. */
+  async createModel(spec: ModelSpec, options: ModelOptions): Promise<Model> {
+    const { classes, seed = 0 } = options;
+    return new Model(this.connection, await this.connection.call('createModel', { spec, classes: [...classes], seed }));
+  }
+
+  /** A model from a .safetensors file that save(), native_train or PyTorch's side wrote. `name` starts error messages. */
+  async loadModel(file: Uint8Array | ArrayBuffer | Blob, name = nameOf(file, 'the model file')): Promise<Model> {
+    return new Model(this.connection, await this.connection.call('loadModel', { file, name }));
+  }
+
+  memory(): Promise<MemoryUse> {
+    return this.connection.call('memory', {});
+  }
+
+  /** Ends the worker and frees everything. Calls under way fail. */
+  dispose(): void {
+    this.connection.close();
+  }
+}
+
+/** Labelled images, held at the model's input size. */
+export class Dataset {
+  private size_: number;
+  /** @internal */
+  readonly handle: Handle;
+  private disposed: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(
+    private readonly connection: Connection, part: Part, readonly classes: readonly string[], readonly input: InputSize,
+  ) {
+    this.handle = part.dataset;
+    this.size_ = part.size;
+    const { dataset } = part;
+    forgotten.register(this, () => { connection.call('disposeDataset', { dataset }).catch(() => undefined); }, this);
+  }
+
+  /** How many images it holds. */
+  get size(): number { return this.size_; }
+
+  /** Decodes, resizes and keeps one image. Fails when it cannot be read. */
+  async add(image: ImageSource, label: number | string, name = nameOf(image, '')): Promise<void> {
+    const { skipped } = await this.addMany([{ image, label, name }]);
+    const [failure] = skipped;
+    if (failure) throw new Error(failure.reason);
+  }
+
+  /** Pixels instead of a file. */
+  addRgba(image: RgbaImage, label: number | string, name = ''): Promise<void> {
+    return this.add(image, label, name);
+  }
+
+  /** Adds what can be read and tells what could not, and why. */
+  async addMany(items: readonly DatasetItem[], options: AddOptions = {}): Promise<AddResult> {
+    const { onProgress, signal } = options;
+    const named = items.map((item) => ({ ...item, name: item.name ?? nameOf(item.image, '') }));
+    const { size, ...result } = await this.connection.call('addImages', { dataset: this.handle, items: named }, {
+      signal,
+      onProgress: onProgress && ((progress) => { if (progress.type === 'adding') onProgress(progress.at); }),
+      onAbort: 'finish',
+    });
+    this.size_ = size;
+    signal?.throwIfAborted();
+    return result;
+  }
+
+  /** Two new sets: `valFraction` of every class for validation, the rest for training. The same seed, the same split. */
+  async split(valFraction: number, seed = 0): Promise<{ train: Dataset; val: Dataset }> {
+    const { train, val } = await this.connection.call('splitDataset', { dataset: this.handle, valFraction, seed });
+    return { train: this.part(train), val: this.part(val) };
+  }
+
+  /** A new set of the images at `indices`, in that order. */
+  async subset(indices: readonly number[]): Promise<Dataset> {
+    return this.part(await this.connection.call('subsetDataset', { dataset: this.handle, indices: [...indices] }));
+  }
+
+  /** How many images each class has. */
+  counts(): Promise<number[]> {
+    return this.connection.call('counts', { dataset: this.handle });
+  }
+
+  /** Label and name of every image. */
+  entries(): Promise<DatasetEntry[]> {
+    return this.connection.call('entries', { dataset: this.handle });
+  }
+
+  /** One image as the model sees it. */
+  pixels(index: number): Promise<Pixels> {
+    return this.connection.call('pixels', { dataset: this.handle, index });
+  }
+
+  /** The same for a canvas: `new ImageData(rgba.data, rgba.width, rgba.height)`. */
+  async rgba(index: number): Promise<{ data: Uint8ClampedArray<ArrayBuffer>; width: number; height: number }> {
+    const { data, width, height, channels } = await this.pixels(index);
+    const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+    for (let i = 0; i < width * height; ++i) {
+      for (let c = 0; c < 3; ++c) rgba[i * 4 + c] = data[i * channels + (channels === 1 ? 0 : c)] ?? 0;
+    }
+    return { data: rgba, width, height };
+  }
+
+  /** Frees its memory; a training that uses it keeps it until it ends. */
+  dispose(): Promise<void> {
+    forgotten.unregister(this);
+    return this.disposed ??= this.connection.call('disposeDataset', { dataset: this.handle });
+  }
+
+  private part(part: Part): Dataset {
+    return new Dataset(this.connection, part, this.classes, this.input);
+  }
+}
+
+export interface TrainOptions extends TrainSettings {
+  /** Evaluated after every epoch. */
+  val?: Dataset;
+  /** For every step. Steps arrive in small batches. */
+  onStep?: (event: StepEvent) => void;
+  onEpoch?: (event: EpochEvent) => void;
+  /** Aborting is stop(). */
+  signal?: AbortSignal;
+}
+
+/** The promise of a training's history, with a stop() that ends it after the present step. */
+export type TrainingRun = Promise<History> & { stop(): void };
+
+/** A network and its weights. */
+export class Model {
+  readonly spec: ModelSpec;
+  /** Class names, in label order. */
+  readonly classes: readonly string[];
+  /** The training record of a loaded file, or of the trainings so far. */
+  training: TrainingRecord;
+  private readonly summary_: ModelSummary;
+  private readonly handle: Handle;
+  private disposed: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(private readonly connection: Connection, { model, summary, spec, training }: ModelCreated) {
+    this.handle = model;
+    this.summary_ = summary;
+    this.spec = spec;
+    this.training = training;
+    this.classes = summary.classes;
+    forgotten.register(this, () => { connection.call('disposeModel', { model }).catch(() => undefined); }, this);
+  }
+
+  /** Layers, output shapes, parameters. */
+  summary(): ModelSummary {
+    return this.summary_;
+  }
+
+  /** Classes and probabilities, the most probable first. */
+  classify(image: ImageSource, name = nameOf(image, '')): Promise<Prediction[]> {
+    return this.connection.call('classify', { model: this.handle, image, name });
+  }
+
+  /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
+  train(data: Dataset, options: TrainOptions = {}): TrainingRun {
+    const { val, onStep, onEpoch, signal, ...settings } = options;
+    const { done, stop } = this.connection.start(
+      'train', { model: this.handle, data: data.handle, ...(val && { val: val.handle }), settings }, {
+        signal,
+        onAbort: 'finish',
+        onProgress: (progress) => {
+          if (progress.type !== 'training') return;
+          for (const step of progress.steps) onStep?.(step);
+          if (progress.epoch) onEpoch?.(progress.epoch);
+        },
+      });
+    return Object.assign(done, { stop });
+  }
+
+  /** Loss, accuracy, confusion matrix, precision and recall on labelled images. */
+  evaluate(data: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+    const { batchSize = 32, onProgress, signal } = options;
+    return this.connection.call('evaluate', { model: this.handle, data: data.handle, batchSize }, {
+      signal,
+      onProgress: onProgress && ((progress) => { if (progress.type === 'evaluating') onProgress(progress.at); }),
+    });
+  }
+
+  /** The bytes of a .safetensors file, as native_train writes and PyTorch reads. `training` is kept in its metadata. */
+  save(training: TrainingRecord = this.training): Promise<Uint8Array> {
+    return this.connection.call('saveModel', { model: this.handle, training });
+  }
+
+  /** Frees its memory; a training that uses it keeps it until it ends. */
+  dispose(): Promise<void> {
+    forgotten.unregister(this);
+    return this.disposed ??= this.connection.call('disposeModel', { model: this.handle });
+  }
+}
+
+/** A File knows its name. */
+function nameOf(source: object, otherwise: string): string {
+  return 'name' in source && typeof source.name === 'string' && source.name !== '' ? source.name : otherwise;
+}

@@ -1,0 +1,6 @@
+// The public module `pinhole`: load() starts an engine in a worker of its own; everything else hangs off what it returns.
+// The same in browsers and in Node 20; nothing here blocks the caller.
+
+export { load, Dataset, Model, Pinhole } from './client.js';
+export type { TrainingRun, TrainOptions } from './client.js';
+export type * from './types.js';

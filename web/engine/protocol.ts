@@ -1,0 +1,69 @@
+// What the page's side (client.ts) and the worker (worker.ts) say to each other. Every message carries the id of the
+// call it belongs to; handles are numbers that the worker gives out.
+
+import type {
+  AddProgress, AddResult, DatasetEntry, DatasetItem, DatasetOptions, EngineInfo, EpochEvent, Evaluation, EvaluationProgress, History,
+  ImageSource, LoadOptions, MemoryUse, ModelSpec, ModelSummary, Pixels, Prediction, StepEvent, TrainSettings, TrainingRecord,
+} from './types.js';
+
+export type Handle = number;
+
+export interface ModelCreated {
+  model: Handle;
+  summary: ModelSummary;
+  spec: ModelSpec;
+  /** The training record of a loaded file; empty for a new model. */
+  training: TrainingRecord;
+}
+
+/** Every call the worker answers: what it takes and what it gives. */
+export interface Calls {
+  load: { takes: Omit<LoadOptions, 'wasmUrl'> & { wasmUrl: string }; gives: EngineInfo };
+  memory: { takes: object; gives: MemoryUse };
+
+  createDataset: { takes: DatasetOptions; gives: Handle };
+  addImages: { takes: { dataset: Handle; items: DatasetItem[] }; gives: AddResult & { size: number } };
+  splitDataset: { takes: { dataset: Handle; valFraction: number; seed: number }; gives: { train: Part; val: Part } };
+  subsetDataset: { takes: { dataset: Handle; indices: number[] }; gives: Part };
+  counts: { takes: { dataset: Handle }; gives: number[] };
+  entries: { takes: { dataset: Handle }; gives: DatasetEntry[] };
+  pixels: { takes: { dataset: Handle; index: number }; gives: Pixels };
+  disposeDataset: { takes: { dataset: Handle }; gives: undefined };
+
+  createModel: { takes: { spec: ModelSpec; classes: string[]; seed: number }; gives: ModelCreated };
+  loadModel: { takes: { file: Uint8Array | ArrayBuffer | Blob; name: string }; gives: ModelCreated };
+  saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
+  classify: { takes: { model: Handle; image: ImageSource; name: string }; gives: Prediction[] };
+  train: { takes: { model: Handle; data: Handle; val?: Handle; settings: TrainSettings }; gives: History };
+  evaluate: { takes: { model: Handle; data: Handle; batchSize: number }; gives: Evaluation };
+  disposeModel: { takes: { model: Handle }; gives: undefined };
+}
+
+export interface Part {
+  dataset: Handle;
+  size: number;
+}
+
+export type CallName = keyof Calls;
+
+/** To the worker: a call. */
+export type CallMessage = { [Name in CallName]: { kind: 'call'; id: number; name: Name; takes: Calls[Name]['takes'] } }[CallName];
+
+/** To the worker: end the call `id` early. A training ends after its step and gives its history; others fail. */
+export interface StopMessage {
+  kind: 'stop';
+  id: number;
+}
+
+export type ToWorker = CallMessage | StopMessage;
+
+/** From the worker, while a call runs. Steps come in small batches, so that a fast training does not flood the page. */
+export type Progress =
+  | { type: 'training'; steps: StepEvent[]; epoch?: EpochEvent }
+  | { type: 'evaluating'; at: EvaluationProgress }
+  | { type: 'adding'; at: AddProgress };
+
+export type FromWorker =
+  | { kind: 'result'; id: number; gives: Calls[CallName]['gives'] }
+  | { kind: 'error'; id: number; message: string }
+  | { kind: 'progress'; id: number; progress: Progress };

@@ -1,0 +1,238 @@
+// What users of the `pinhole` module see: options, events and results. Words are PyTorch's where PyTorch has one.
+// Everything here is plain data that a worker can send and receive.
+
+/** How an engine is built: plain SIMD on one thread, SIMD with threads, or relaxed SIMD with threads. */
+export type Variant = 'simd' | 'simd-threads' | 'relaxed-threads';
+
+export interface LoadOptions {
+  /** Threads that compute, the engine's own worker included. Default: one per core, at most 16; always 1 in the `simd` build. */
+  threads?: number;
+  /** Forces a build. Default: the best that this browser or Node can run. */
+  variant?: Variant;
+  /** Forces the kernels: 'xnnpack', 'simd' or 'reference'. Default: the fastest this build has. */
+  backend?: string;
+  /**
+   * The folder that holds `<variant>/pinhole.mjs` and `<variant>/pinhole.wasm`.
+   * Default: the folder `wasm/` beside this module.
+   */
+  wasmUrl?: string | URL;
+}
+
+export interface EngineInfo {
+  variant: Variant;
+  threads: number;
+  /** The backend in use: 'xnnpack', 'simd' or 'reference'. */
+  backend: string;
+  /** The backends that this build has. */
+  backends: string[];
+  /** One line for people: what runs, and on what. */
+  description: string;
+}
+
+/** What the engine holds at this moment. */
+export interface MemoryUse {
+  /** Bytes allocated and not freed. */
+  bytesInUse: number;
+  /** Bytes of the whole WebAssembly memory; it grows and never shrinks. */
+  bytesReserved: number;
+  datasets: number;
+  models: number;
+  /** Trainings and evaluations under way. */
+  runs: number;
+}
+
+/** Upright pixels, 8 bits a channel, not premultiplied, row by row. The browser's `ImageData` is one. */
+export interface RgbaImage {
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+}
+
+/** An encoded image (the bytes of a JPEG, PNG, ... file), or pixels. */
+export type ImageSource = Uint8Array | ArrayBuffer | Blob | RgbaImage;
+
+/** height, width, channels: as `input` in a model's spec. */
+export type InputSize = readonly [height: number, width: number, channels: number];
+
+/** A model's description, the content of `models/*.json`. The core checks it; TypeScript does not list layer types. */
+export interface ModelSpec {
+  format: string;
+  name?: string;
+  input: InputSize;
+  layers: readonly { type: string; [key: string]: unknown }[];
+  [key: string]: unknown;
+}
+
+export interface DatasetOptions {
+  /** Class names, in label order. */
+  classes: readonly string[];
+  /** The size that every image is brought to: the model's `input`. */
+  input: InputSize;
+}
+
+export interface DatasetItem {
+  image: ImageSource;
+  /** The index of a class, or its name. */
+  label: number | string;
+  /** A file name or path, to recognise the image by. */
+  name?: string;
+}
+
+export interface AddProgress {
+  /** Items looked at so far, skipped ones included. */
+  done: number;
+  total: number;
+}
+
+export interface AddOptions {
+  onProgress?: (progress: AddProgress) => void;
+  /** Stops between two images; those already added stay. */
+  signal?: AbortSignal;
+}
+
+/** An image that could not be used. */
+export interface SkippedImage {
+  name: string;
+  /** One sentence. */
+  reason: string;
+}
+
+export interface AddResult {
+  added: number;
+  skipped: SkippedImage[];
+}
+
+/** One image as the model sees it: height * width * channels bytes, channels last. */
+export interface Pixels {
+  data: Uint8Array;
+  height: number;
+  width: number;
+  channels: number;
+}
+
+export interface DatasetEntry {
+  label: number;
+  name: string;
+}
+
+export interface ModelOptions {
+  /** Class names, in label order; as many as the spec tells apart. */
+  classes: readonly string[];
+  /** Of the initial weights. Default 0. */
+  seed?: number;
+}
+
+export interface LayerSummary {
+  name: string;
+  type: string;
+  /** height, width, channels of its output. */
+  output: InputSize;
+  parameters: number;
+}
+
+export interface ModelSummary {
+  name: string;
+  input: InputSize;
+  classes: string[];
+  layers: LayerSummary[];
+  parameters: number;
+  loss: 'cross_entropy' | 'binary_cross_entropy';
+}
+
+export interface Prediction {
+  label: string;
+  probability: number;
+}
+
+export type OptimizerName = 'sgd' | 'adam' | 'adamw';
+
+export interface TrainSettings {
+  /** Default 10. */
+  epochs?: number;
+  /** Default 32. */
+  batchSize?: number;
+  /** Default 'adam'. */
+  optimizer?: OptimizerName;
+  /** Default 1e-3. */
+  lr?: number;
+  /** For 'sgd'. Default 0.9. */
+  momentum?: number;
+  /** For 'sgd'. Default false. */
+  nesterov?: boolean;
+  /** Default 0. */
+  weightDecay?: number;
+  /** Of the order of the images and of Dropout. Default 0. */
+  seed?: number;
+  /** Default true. */
+  shuffle?: boolean;
+}
+
+export interface StepEvent {
+  /** From 1, over all epochs. */
+  step: number;
+  /** From 1. */
+  epoch: number;
+  /** Mean over the batch, before the update. */
+  loss: number;
+  /** Images in this batch. */
+  images: number;
+  /** How many of them were predicted right, before the update. */
+  correct: number;
+  /** Of this step alone, evaluation and waiting not counted. */
+  imagesPerSecond: number;
+}
+
+export interface EpochEvent {
+  /** From 1. */
+  epoch: number;
+  /** Mean over the images of the epoch, each taken in its step, before the update. */
+  trainLoss: number;
+  trainAccuracy: number;
+  /** Only when a validation set was given. */
+  valLoss?: number;
+  valAccuracy?: number;
+  /** Of training, validation not counted. */
+  seconds: number;
+}
+
+export interface History {
+  /** The epochs that were finished. */
+  epochs: EpochEvent[];
+  /** Steps taken, those of an unfinished epoch included. */
+  steps: number;
+  /** Stopped before all epochs were done. */
+  stopped: boolean;
+  /** Of training, validation not counted. */
+  seconds: number;
+}
+
+export interface EvaluationProgress {
+  done: number;
+  total: number;
+}
+
+export interface EvaluateOptions {
+  batchSize?: number;
+  onProgress?: (progress: EvaluationProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface ClassScore {
+  label: string;
+  /** Of what was called this class, the part that is; NaN when nothing was. */
+  precision: number;
+  /** Of what is this class, the part that was called so; NaN when there is none. */
+  recall: number;
+}
+
+export interface Evaluation {
+  /** Mean over the images. */
+  loss: number;
+  accuracy: number;
+  /** confusion[label][predicted]: how many images. */
+  confusion: number[][];
+  perClass: ClassScore[];
+}
+
+/** Free-form facts that are kept in the saved file: data, options, results. */
+export type TrainingRecord = Record<string, unknown>;
