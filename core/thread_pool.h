@@ -28,7 +28,14 @@ class ThreadPool {
         const_cast<void*>(static_cast<const void*>(&body)));
   }
 
-  /// As above over ranges: `body(begin, end)` for consecutive ranges of at most `grain` items.
+  /// As above, and says which thread runs it, in [0, threads()): for scratch memory of its own.
+  template <class Body>
+  void parallel_for_thread(std::size_t count, const Body& body) {
+    run_thread(count, [](void* context, std::size_t thread, std::size_t i) { (*static_cast<const Body*>(context))(thread, i); },
+               const_cast<void*>(static_cast<const void*>(&body)));
+  }
+
+  /// As parallel_for over ranges: `body(begin, end)` for consecutive ranges of at most `grain` items.
   template <class Body>
   void parallel_ranges(std::size_t count, std::size_t grain, const Body& body) {
     const std::size_t ranges = (count + grain - 1) / grain;
@@ -40,6 +47,7 @@ class ThreadPool {
 
  private:
   void run(std::size_t count, void (*body)(void*, std::size_t), void* context);
+  void run_thread(std::size_t count, void (*body)(void*, std::size_t, std::size_t), void* context);
 
   int threads_ = 1;
   pthreadpool* pool_ = nullptr;
