@@ -1,0 +1,405 @@
+// native_train: trains a model on a folder of labelled images and saves it. What it saves depends on the data, the options
+// and the backend, never on time or on the number of threads.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <map>
+
+#include "error.h"
+#include "file.h"
+#include "labelled_data.h"
+#include "model_file.h"
+#include "program.h"
+#include "progress.h"
+#include "report.h"
+#include "trainer.h"
+
+namespace {
+
+using namespace pinhole;
+
+constexpr const char* kProgram = "native_train";
+
+struct Options {
+  std::string data, model, out, val, init, log;
+  std::optional<double> val_split;
+  int epochs = 10;
+  TrainerOptions trainer;
+  bool no_shuffle = false;
+  int threads = 0;
+  std::string backend = "auto";
+};
+
+constexpr const char* kDescription =
+    R"(Trains an image classifier on a folder of labelled images and saves it as safetensors.
+
+--data takes a folder with one sub-folder per class (torchvision's ImageFolder), or a folder
+with IDX files (train-images-idx3-ubyte[.gz] and companions, as MNIST and Fashion-MNIST come).)";
+
+constexpr const char* kFooter = R"(Which images validate: those of --val; else a part of every class (--val-split, 0.2); else, for
+IDX files without either option, the t10k files. Unreadable images are skipped and named.
+
+--log writes one JSON object per line: for every step {step, epoch, loss, images_per_second} and
+after every epoch {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}. The train_*
+values are means over the epoch's steps, each taken before its update; seconds are training alone.
+
+Ctrl-C stops after the current step and saves the model as it is; a second Ctrl-C quits at once
+without saving.
+
+Exit code: 0 trained and saved, 1 error, 2 wrong usage, 130 stopped by Ctrl-C and saved (143 when
+stopped by SIGTERM, 129 by SIGHUP).
+
+Examples:
+  # photos/cats/*.jpg, photos/dogs/*.jpg -> a classifier; a fifth of each class validates
+  native_train --data photos --out pets.safetensors
+
+  # two classes, one output, binary cross entropy
+  native_train --data photos --model binary_cnn --out pets.safetensors --epochs 20
+
+  # Fashion-MNIST as Debian's dataset-fashion-mnist installs it
+  native_train --data /usr/share/datasets/fashion-mnist --model fashion_cnn --epochs 3 --out fashion.safetensors
+
+  # go on from earlier weights with another optimizer, keep the curve
+  native_train --data photos --init pets.safetensors --optimizer sgd --lr 0.01 --log curve.jsonl --out pets2.safetensors
+
+Then: native_classify --model pets.safetensors photo.jpg)";
+
+void add_options(CLI::App& app, Options& options) {
+  const CLI::Range kPositive(std::nextafter(0.0, 1.0), 1e9, "a number above 0");
+  app.footer(kFooter);
+  app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", "native_train " PINHOLE_VERSION);
+  OptimizerOptions& optimizer = options.trainer.optimizer;
+
+  app.add_option("--data", options.data, "Folder of labelled images")->required()->type_name("DIR");
+  app.add_option("--model", options.model,
+                 "Model spec: a path, or a name in models/ (default: fashion_cnn for IDX files, else multiclass_cnn)")
+      ->type_name("SPEC.json");
+  app.add_option("--out", options.out, "Where the trained model is saved")->required()->type_name("FILE.safetensors");
+
+  auto* val = app.add_option("--val", options.val, "Folder of images to validate on, with the same classes");
+  val->type_name("DIR");
+  app.add_option("--val-split", options.val_split, "Part of every class that validates instead of training (default: 0.2)")
+      ->check(CLI::Range(0.0, std::nextafter(1.0, 0.0), "a number from 0 to below 1"))
+      ->type_name("PART")
+      ->excludes(val);
+
+  app.add_option("--epochs", options.epochs, "Passes over the training images")
+      ->check(CLI::Range(1, 1'000'000))->capture_default_str()->type_name("N");
+  app.add_option("--batch-size", options.trainer.batch_size, "Images per step")
+      ->check(CLI::Range(1, 65'536))->capture_default_str()->type_name("N");
+  app.add_option("--optimizer", optimizer.name, "adam, adamw or sgd")
+      ->check(CLI::IsMember({"adam", "adamw", "sgd"}))->capture_default_str()->type_name("NAME");
+  app.add_option("--lr", optimizer.lr, "Learning rate")->check(kPositive)->capture_default_str()->type_name("X");
+  app.add_option("--momentum", optimizer.momentum, "Momentum, for sgd")
+      ->check(CLI::Range(0.0, std::nextafter(1.0, 0.0), "a number from 0 to below 1"))
+      ->capture_default_str()->type_name("X");
+  app.add_option("--weight-decay", optimizer.weight_decay, "Weight decay (L2 for adam and sgd, decoupled for adamw)")
+      ->check(CLI::Range(0.0, 1e9))->capture_default_str()->type_name("X");
+  app.add_option("--seed", options.trainer.seed, "Fixes initial weights, split and order of the images")
+      ->capture_default_str()->type_name("N");
+  app.add_flag("--no-shuffle", options.no_shuffle, "Train on the images in the order of their names");
+  app.add_option("--init", options.init, "Start from the weights in this file")->type_name("FILE.safetensors");
+
+  app.add_option("--log", options.log, "Write steps and epochs as JSON lines")->type_name("FILE.jsonl");
+  std::vector<std::string> backends = backend_names();
+  backends.insert(backends.begin(), "auto");
+  app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
+      ->check(CLI::IsMember(backends))->capture_default_str()->type_name("NAME");
+  app.add_option("--threads", options.threads, "Threads; 0 is one per core. The result is the same for any number")
+      ->check(CLI::Range(0, 1024))->capture_default_str()->type_name("N");
+}
+
+/// The lines of --log. A line that cannot be written is remembered, not thrown: the model is to be saved first.
+class Log {
+ public:
+  explicit Log(const std::string& path) : path_(path) {
+    if (path.empty()) return;
+    file_.open(path, std::ios::trunc);
+    if (!file_) throw Error(text("cannot write the log ", path));
+  }
+  void write(const Json& line) {
+    if (path_.empty()) return;
+    file_ << json_line(line) << std::endl;
+  }
+  bool failed() const { return !path_.empty() && !file_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+struct Data {
+  ImageDataset train;
+  std::optional<ImageDataset> val;
+  Json record;  // for the saved file: counts only, no paths, which are nobody's business but the owner's
+};
+
+void check_classes_fit(const Model& model, const LabelledFolder& folder) {
+  const auto have = static_cast<int>(folder.classes.size());
+  if (have == model.classes()) return;
+  throw Error(text("the model ", model.name(), " tells ", model.classes(), " classes apart, but ", folder.path.string(),
+                   " has ", have, " (", listed(folder.classes), ")",
+                   model.outputs() == 1 ? "; for other than two classes use a model that ends in Softmax" : ""));
+}
+
+Data load_data(const Options& options, const LabelledFolder& folder, std::optional<LabelledFolder>& val_folder,
+               const Model& model) {
+  const Shape input = model.input_shape();
+  ThreadPool& pool = model.backend().pool();
+  const bool own_test_part = folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, IdxPart::kTest);
+
+  LoadedData loaded = load_labelled_folder(folder, IdxPart::kTrain, input, pool, kProgram);
+  Data data{.train = std::move(loaded.images), .val = std::nullopt, .record = Json::object()};
+  data.record["kind"] = folder.kind();
+  std::size_t unreadable = loaded.unreadable;
+  if (val_folder || own_test_part) {
+    LoadedData val = load_labelled_folder(val_folder ? *val_folder : folder, IdxPart::kTest, input, pool, kProgram);
+    data.val = std::move(val.images);
+    unreadable += val.unreadable;
+    data.record["validation"] = val_folder ? "another folder" : "t10k";
+  } else {
+    const double part = options.val_split.value_or(0.2);
+    const Split split = stratified_split(data.train, part, options.trainer.seed);
+    if (!split.val.empty()) {
+      data.val = data.train.subset(split.val);
+      data.train = data.train.subset(split.train);
+      data.record["validation"] = "split";
+      data.record["val_split"] = part;
+    }
+  }
+  const auto counts = [](const ImageDataset& images) {
+    Json by_class = Json::object();
+    const std::vector<std::size_t> class_counts = images.class_counts();
+    for (std::size_t c = 0; c < class_counts.size(); ++c) by_class[images.classes()[c]] = class_counts[c];
+    return by_class;
+  };
+  data.record["train_images"] = data.train.size();
+  data.record["val_images"] = data.val ? data.val->size() : 0;
+  data.record["train_images_of_class"] = counts(data.train);
+  if (data.val) data.record["val_images_of_class"] = counts(*data.val);
+  data.record["unreadable"] = unreadable;
+  return data;
+}
+
+/// What came of the training, in the end or when it was stopped.
+struct Outcome {
+  std::vector<EpochRecord> history;
+  std::optional<EvaluationResult> validation;  // of the weights that are saved
+  std::optional<StepResult> stopped_after;
+  int signal = 0;
+};
+
+/// Runs the epochs; prints a row of the table after each.
+class Session {
+ public:
+  Session(const Options& options, Model& model, const Data& data, Log& log, const StopSignals& signals)
+      : options_(options),
+        model_(model),
+        data_(data),
+        log_(log),
+        signals_(signals),
+        trainer_(model, data.train, options.trainer) {}
+
+  Outcome run() {
+    std::cout << epoch_table_header() << std::endl;
+    for (int epoch = 1; epoch <= options_.epochs && !stop(); ++epoch) run_epoch(epoch);
+    outcome_.signal = signals_.received();
+    return std::move(outcome_);
+  }
+
+ private:
+  bool stop() const { return signals_.received() != 0 || log_.failed(); }
+
+  void run_epoch(int epoch) {
+    const std::string label = text("epoch ", epoch, '/', options_.epochs);
+    EpochRecord record{.epoch = epoch};
+    Stopwatch clock;
+    std::size_t images = 0;
+    std::int64_t correct = 0;
+    double loss_sum = 0;
+    StepResult step;
+    do {
+      const Stopwatch step_clock;
+      step = trainer_.step();
+      const double speed = step.images / std::max(step_clock.seconds(), 1e-9);
+      images += static_cast<std::size_t>(step.images);
+      correct += step.correct;
+      loss_sum += step.loss * step.images;
+      log_.write(step_json(step, speed));
+      show(label, epoch, images, clock.seconds(), loss_sum / static_cast<double>(images));
+    } while (!step.end_of_epoch && !stop());
+    record.seconds = clock.seconds();
+    outcome_.validation.reset();
+    if (!step.end_of_epoch) {
+      outcome_.stopped_after = step;
+      return;
+    }
+    record.images_per_second = static_cast<double>(images) / std::max(record.seconds, 1e-9);
+    record.train_loss = loss_sum / static_cast<double>(images);
+    record.train_accuracy = static_cast<double>(correct) / static_cast<double>(images);
+    validate(label, record);
+    line_.clear();
+    std::cout << epoch_table_row(record) << std::endl;
+    log_.write(epoch_json(record));
+    outcome_.history.push_back(record);
+    const bool complete = epoch == options_.epochs && (outcome_.validation || !data_.val);
+    if (stop() && !complete) outcome_.stopped_after = step;
+  }
+
+  void show(const std::string& label, int epoch, std::size_t done, double seconds, double loss) {
+    const std::size_t total = data_.train.size();
+    const double speed = static_cast<double>(done) / std::max(seconds, 1e-9);
+    const auto epochs_left = static_cast<double>(options_.epochs - epoch);
+    const double images_left = static_cast<double>(total - done) + epochs_left * static_cast<double>(total);
+    // Before the first validation has run, its time is taken as that of a third of the work per image.
+    const double validation = validation_seconds_ >= 0 ? validation_seconds_
+                              : data_.val ? static_cast<double>(data_.val->size()) / (3 * speed)
+                                          : 0;
+    const std::string detail = "loss " + loss_text(loss);
+    line_.update({.label = label, .done = done, .total = total, .images_per_second = speed,
+                  .seconds_left = images_left / speed + (epochs_left + 1) * validation, .detail = detail});
+  }
+
+  /// Leaves the record as it is when there is nothing to validate on or a signal cuts it short.
+  void validate(const std::string& label, EpochRecord& record) {
+    if (!data_.val || stop()) return;
+    const std::string name = label + " validating";
+    Stopwatch clock;
+    Evaluation evaluation(model_, *data_.val, options_.trainer.batch_size);
+    while (evaluation.step()) {
+      if (stop()) return;
+      line_.update({.label = name, .done = evaluation.done(), .total = data_.val->size(),
+                    .images_per_second = static_cast<double>(evaluation.done()) / std::max(clock.seconds(), 1e-9)});
+    }
+    validation_seconds_ = clock.seconds();
+    outcome_.validation = evaluation.result();
+    record.val_loss = outcome_.validation->loss;
+    record.val_accuracy = outcome_.validation->confusion.accuracy();
+  }
+
+  static std::string loss_text(double loss) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.4f", loss);
+    return buffer;
+  }
+
+  const Options& options_;
+  Model& model_;
+  const Data& data_;
+  Log& log_;
+  const StopSignals& signals_;
+  Trainer trainer_;
+  ProgressLine line_;
+  Outcome outcome_;
+  double validation_seconds_ = -1;
+};
+
+/// The training record of the saved file. Nothing in it depends on time, threads or paths.
+Json training_record(const Options& options, const Model& model, const Data& data, const Outcome& outcome) {
+  const OptimizerOptions& optimizer = options.trainer.optimizer;
+  Json optimizer_record{{"name", optimizer.name}, {"lr", optimizer.lr}, {"weight_decay", optimizer.weight_decay}};
+  if (optimizer.name == "sgd") optimizer_record["momentum"] = optimizer.momentum;
+  Json history = Json::array();
+  for (const EpochRecord& epoch : outcome.history) {
+    Json row = epoch_json(epoch);
+    row.erase("seconds");
+    history.push_back(std::move(row));
+  }
+  Json record{{"program", "native_train " PINHOLE_VERSION},
+              {"backend", model.backend().name()},
+              {"data", data.record},
+              {"options",
+               {{"epochs", options.epochs},
+                {"batch_size", options.trainer.batch_size},
+                {"optimizer", std::move(optimizer_record)},
+                {"seed", options.trainer.seed},
+                {"shuffle", options.trainer.shuffle},
+                {"init", !options.init.empty()}}},
+              {"history", std::move(history)}};
+  if (outcome.stopped_after) {
+    record["stopped"] = {{"epoch", outcome.stopped_after->epoch}, {"step", outcome.stopped_after->step}};
+  }
+  if (outcome.validation) {
+    Json result = evaluation_json(*outcome.validation, data.train.classes());
+    result.erase("classes");
+    result.erase("confusion");
+    record["validation"] = std::move(result);
+  }
+  return record;
+}
+
+void print_plan(const Model& model, std::size_t parameters, const Data& data, const LabelledFolder& folder) {
+  std::cout << "data   " << printable(folder.path.string()) << ": " << counted(data.train.size(), "image") << " to train on, "
+            << (data.val ? data.val->size() : 0) << " to validate; " << folder.classes.size()
+            << " classes: " << listed(folder.classes) << '\n'
+            << "model  " << printable(model.name()) << ", input " << item_text(model.input_shape()) << ", " << parameters
+            << " parameters, "
+            << (model.loss() == LossKind::kBinaryCrossEntropy ? "binary cross entropy" : "cross entropy") << '\n'
+            << "runs   " << model.backend().description() << '\n'
+            << std::endl;
+}
+
+int train(const Options& options) {
+  LabelledFolder folder = scan_labelled_folder(options.data);
+  if (folder.classes.size() < 2) {
+    throw Error(text(options.data, " has one class only (", listed(folder.classes), "); a classifier needs two or more"));
+  }
+  std::optional<LabelledFolder> val_folder;
+  if (!options.val.empty()) {
+    val_folder = scan_labelled_folder(options.val);
+    match_classes(*val_folder, folder.classes, options.data);
+  }
+
+  const std::filesystem::path spec_path =
+      find_model_spec(!options.model.empty() ? options.model : folder.idx ? "fashion_cnn" : "multiclass_cnn");
+  const std::vector<std::uint8_t> spec_bytes = read_file(spec_path);
+  const Json spec = parse_json({reinterpret_cast<const char*>(spec_bytes.data()), spec_bytes.size()}, spec_path.string());
+  Model model(spec, static_cast<int>(folder.classes.size()), make_backend(options.backend, options.threads));
+  check_classes_fit(model, folder);
+  model.init(options.trainer.seed);
+  if (!options.init.empty()) {
+    const std::vector<std::uint8_t> bytes = read_file(options.init);
+    load_state_dict(model, read_safetensors(bytes, options.init), options.init);
+  }
+  const std::size_t parameters = model.parameter_count();
+  check_can_write(options.out, parameters * sizeof(float));
+  Log log(options.log);
+
+  const Data data = load_data(options, folder, val_folder, model);
+  print_plan(model, parameters, data, folder);
+
+  const StopSignals signals;  // until the model is saved
+  const Outcome outcome = Session(options, model, data, log, signals).run();
+  const std::vector<std::uint8_t> file = save_model(
+      model, {.classes = folder.classes, .training = training_record(options, model, data, outcome)});
+  write_file_atomic(options.out, file);
+
+  std::cout << '\n';
+  if (outcome.stopped_after) {
+    std::cout << "stopped after step " << outcome.stopped_after->step << " (epoch " << outcome.stopped_after->epoch << " of "
+              << options.epochs << ")\n";
+  } else if (outcome.validation) {
+    std::cout << "Validation: " << evaluation_text(*outcome.validation, folder.classes) << '\n';
+  } else if (!data.val) {
+    std::cout << "no images to validate on, so no accuracy on unseen images\n";
+  }
+  std::cout << "saved  " << printable(options.out) << " (" << file.size() << " bytes)" << std::endl;
+  if (log.failed()) throw Error(text("cannot write the log ", log.path(), "; training stopped and the model was saved"));
+  return outcome.stopped_after ? 128 + outcome.signal : kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program(kProgram, [&] {
+    CLI::App app(kDescription, kProgram);
+    Options options;
+    add_options(app, options);
+    if (const std::optional<int> exit_code = parse_arguments(app, argc, argv)) return *exit_code;
+    options.trainer.shuffle = !options.no_shuffle;
+    return train(options);
+  });
+}

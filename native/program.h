@@ -1,0 +1,53 @@
+// What every command-line program here has in common: arguments, exit codes, one line on standard error when something
+// is wrong, and stopping on a signal.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace CLI {
+class App;
+}
+
+namespace pinhole {
+
+constexpr int kExitOk = 0;
+constexpr int kExitError = 1;
+constexpr int kExitUsage = 2;
+
+/// Runs `body` and returns its exit code. What it throws becomes "name: message" on standard error and kExitError;
+/// so does standard output that cannot be written.
+int run_program(std::string_view name, const std::function<int()>& body);
+
+/// Empty when the arguments are good; else the exit code, with --help printed or the mistake named in one line.
+std::optional<int> parse_arguments(CLI::App& app, int argc, char** argv);
+
+/// One line on standard error: "name: message".
+void print_error(std::string_view name, std::string_view message);
+
+/// While it lives, SIGINT, SIGTERM and SIGHUP only leave a note, so that the work in hand can be saved. A second
+/// signal ends the program at once. A signal that was ignored when the program started (nohup) stays ignored, and SIGPIPE is
+/// ignored too: a reader of our output that goes away (`| tee` gets the same Ctrl-C) must not cost the work.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  /// The signal that came, 0 when none did.
+  int received() const;
+};
+
+/// Where `name` is: a path to a spec, or the name of one in the models folder ("multiclass_cnn"). That folder is searched
+/// for in the working directory, beside the program and in the folders above it.
+/// Throws Error naming the models there are.
+std::filesystem::path find_model_spec(const std::string& name);
+
+/// Throws Error unless a file can be written at `path`, before hours are spent on what it is to hold. `bytes`: about how large.
+void check_can_write(const std::filesystem::path& path, std::size_t bytes);
+
+}  // namespace pinhole
