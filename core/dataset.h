@@ -1,7 +1,9 @@
-// Labelled images held as uint8 at the model's input size, resized once.
+// Labelled images held as uint8 at the model's input size, resized once. Images never change and are shared: a copy or
+// a subset of a data set costs no pixels.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -25,7 +27,8 @@ class ImageDataset {
   /// Where the image came from (a path or file name); may be empty.
   const std::string& name(std::size_t index) const { return names_[index]; }
   /// height * width * channels bytes of one image.
-  std::span<const std::uint8_t> pixels(std::size_t index) const;
+  std::span<const std::uint8_t> pixels(std::size_t index) const { return {images_[index].get(), image_bytes()}; }
+  std::size_t image_bytes() const;
 
   void reserve(std::size_t images);
   /// Throws Error when the byte count or the label does not fit.
@@ -43,7 +46,7 @@ class ImageDataset {
  private:
   int height_, width_, channels_;
   std::vector<std::string> classes_;
-  std::vector<std::uint8_t> pixels_;
+  std::vector<std::shared_ptr<const std::uint8_t[]>> images_;
   std::vector<int> labels_;
   std::vector<std::string> names_;
 };
@@ -52,8 +55,8 @@ struct Split {
   std::vector<std::uint32_t> train, val;  // ascending indices
 };
 
-/// Splits by class: `val_fraction` of every class (rounded, at least one image of each class stays in training)
-/// goes to validation, chosen by `seed`. Throws Error unless 0 <= val_fraction < 1.
+/// Splits by class: `val_fraction` of every class (rounded, halves up; at least one image of each class stays in training)
+/// goes to validation, chosen by `seed`; the same for the same labels on every platform. Throws Error unless 0 <= val_fraction < 1.
 Split stratified_split(const ImageDataset& dataset, double val_fraction, std::uint64_t seed);
 
 }  // namespace pinhole

@@ -50,12 +50,6 @@ struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-void check_size(std::int64_t width, std::int64_t height, const DecodeLimits& limits) {
-  if (width > 0 && height > 0 && width > limits.max_pixels / height) {
-    throw Error(text("the image is too large: ", width, 'x', height, " pixels, at most ", limits.max_pixels, " are allowed"));
-  }
-}
-
 [[noreturn]] void throw_stb_failure(std::string_view format) {
   const char* reason = stbi_failure_reason();
   const std::string_view what = reason != nullptr ? reason : "unknown reason";
@@ -223,7 +217,7 @@ Image decode_with_stb(Bytes bytes, std::string_view format, const DecodeLimits& 
   if (!stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &components)) {
     throw_stb_failure(format);
   }
-  check_size(width, height, limits);
+  check_image_size(width, height, limits);
   Source source(bytes);
   // 16 bits a channel come out as their high bytes: what Pillow does for RGB; for grey its convert("RGB") clips at 255.
   stbi_uc* pixels = stbi__load_and_postprocess_8bit(source.context(), &width, &height, &components, 4);
@@ -252,7 +246,7 @@ class PnmReader {
     const int width = number("width"), height = number("height"), maxval = number("maximum");
     if (width < 1 || height < 1) throw Error(text("damaged PNM: its size is ", width, 'x', height));
     if (maxval < 1 || maxval > 65535) throw Error(text("damaged PNM: its maximum is ", maxval, ", expected 1 to 65535"));
-    check_size(width, height, limits);
+    check_image_size(width, height, limits);
     const bool plain = kind_ == '2' || kind_ == '3';
     const int channels = kind_ == '3' || kind_ == '6' ? 3 : 1;
     const std::size_t pixels = static_cast<std::size_t>(width) * height, samples = pixels * channels;
@@ -314,6 +308,12 @@ class PnmReader {
 
 }  // namespace
 
+void check_image_size(std::int64_t width, std::int64_t height, const DecodeLimits& limits) {
+  if (width > 0 && height > 0 && width > limits.max_pixels / height) {
+    throw Error(text("the image is too large: ", width, 'x', height, " pixels, at most ", limits.max_pixels, " are allowed"));
+  }
+}
+
 Image decode_image(Bytes bytes, const DecodeLimits& limits) {
   if (bytes.empty()) throw Error("empty file");
   if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
@@ -322,12 +322,12 @@ Image decode_image(Bytes bytes, const DecodeLimits& limits) {
   switch (image_format(bytes)) {
     case ImageFormat::jpeg: {
       const ContainerInfo info = walk_jpeg(bytes);
-      check_size(info.width, info.height, limits);
+      check_image_size(info.width, info.height, limits);
       return apply_orientation(decode_jpeg(bytes), exif_orientation(info.exif));
     }
     case ImageFormat::png: {
       const ContainerInfo info = walk_png(bytes);
-      check_size(info.width, info.height, limits);
+      check_image_size(info.width, info.height, limits);
       return apply_orientation(decode_with_stb(bytes, "PNG", limits), exif_orientation(info.exif));
     }
     case ImageFormat::gif:

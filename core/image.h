@@ -19,10 +19,13 @@ struct DecodeLimits {
   std::int64_t max_pixels = 100'000'000;  ///< width * height above this is refused before memory is taken
 };
 
-/// Decodes JPEG, PNG, BMP, GIF (first frame), PPM/PGM, TGA with stb_image; grey, 16-bit, palette and CMYK come
-/// out as RGBA8, the EXIF orientation is applied.
+/// Throws Error when an image of this size is not allowed.
+void check_image_size(std::int64_t width, std::int64_t height, const DecodeLimits& limits);
+
+/// Decodes JPEG, PNG, BMP, GIF (first frame) and TGA with stb_image, and PPM/PGM; grey, 16-bit, palette and CMYK come
+/// out as RGBA8, the EXIF orientation is applied. JPEGs give Pillow's pixels exactly.
 /// Throws Error naming what is wrong: empty, not an image, truncated, too large, a format it does not know
-/// (WebP, HEIC, AVIF and TIFF are recognised and named).
+/// (WebP, HEIC, AVIF, TIFF and others are recognised and named). The error does not know the path: callers prefix it.
 Image decode_image(std::span<const std::uint8_t> bytes, const DecodeLimits& limits = {});
 
 /// Rotates and flips by an EXIF orientation, 1 to 8; any other value leaves the image as it is.

@@ -1,0 +1,105 @@
+#include "dataset.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "error.h"
+#include "rng.h"
+
+namespace pinhole {
+namespace {
+
+constexpr std::uint64_t kSplitStream = 0x73706c6974;  // "split"
+
+}  // namespace
+
+ImageDataset::ImageDataset(int height, int width, int channels, std::vector<std::string> classes)
+    : height_(height), width_(width), channels_(channels), classes_(std::move(classes)) {
+  if (height < 1 || width < 1 || channels < 1) {
+    throw Error(text("a data set cannot hold images of ", height, 'x', width, 'x', channels));
+  }
+  if (classes_.empty()) throw Error("a data set needs at least one class");
+}
+
+std::size_t ImageDataset::image_bytes() const {
+  return static_cast<std::size_t>(height_) * static_cast<std::size_t>(width_) * static_cast<std::size_t>(channels_);
+}
+
+void ImageDataset::reserve(std::size_t images) {
+  images_.reserve(images);
+  labels_.reserve(images);
+  names_.reserve(images);
+}
+
+void ImageDataset::add(std::span<const std::uint8_t> pixels, int label, std::string name) {
+  if (pixels.size() != image_bytes()) {
+    throw Error(text("an image of ", pixels.size(), " bytes does not fit a data set of ", height_, 'x', width_, 'x', channels_,
+                     " images (", image_bytes(), " bytes each)"));
+  }
+  if (label < 0 || static_cast<std::size_t>(label) >= classes_.size()) {
+    throw Error(text("label ", label, " is not one of the ", classes_.size(), " classes"));
+  }
+  auto image = std::make_shared<std::uint8_t[]>(pixels.size());
+  std::copy(pixels.begin(), pixels.end(), image.get());
+  images_.push_back(std::move(image));
+  labels_.push_back(label);
+  names_.push_back(std::move(name));
+}
+
+void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels) const {
+  x.resize({static_cast<int>(indices.size()), height_, width_, channels_});
+  labels.resize(indices.size());
+  const std::size_t bytes = image_bytes();
+  for (std::size_t n = 0; n < indices.size(); ++n) {
+    const std::uint32_t index = indices[n];
+    assert(index < size());
+    labels[n] = labels_[index];
+    const std::uint8_t* const in = images_[index].get();
+    real* const out = x.data() + n * bytes;
+    for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<real>(in[i]) / real{255};
+  }
+}
+
+ImageDataset ImageDataset::subset(std::span<const std::uint32_t> indices) const {
+  ImageDataset part(height_, width_, channels_, classes_);
+  part.reserve(indices.size());
+  for (const std::uint32_t index : indices) {
+    if (index >= size()) throw Error(text("image ", index, " is not in a data set of ", size(), " images"));
+    part.images_.push_back(images_[index]);
+    part.labels_.push_back(labels_[index]);
+    part.names_.push_back(names_[index]);
+  }
+  return part;
+}
+
+std::vector<std::size_t> ImageDataset::class_counts() const {
+  std::vector<std::size_t> counts(classes_.size());
+  for (const int label : labels_) ++counts[static_cast<std::size_t>(label)];
+  return counts;
+}
+
+Split stratified_split(const ImageDataset& dataset, double val_fraction, std::uint64_t seed) {
+  if (!(val_fraction >= 0 && val_fraction < 1)) {
+    throw Error(text("the validation fraction must be at least 0 and below 1, got ", val_fraction));
+  }
+  std::vector<std::vector<std::uint32_t>> by_class(dataset.classes().size());
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    by_class[static_cast<std::size_t>(dataset.label(i))].push_back(static_cast<std::uint32_t>(i));
+  }
+  Rng rng(seed, kSplitStream);
+  Split split;
+  for (std::vector<std::uint32_t>& images : by_class) {
+    if (images.empty()) continue;
+    const auto wanted = static_cast<std::size_t>(std::floor(static_cast<double>(images.size()) * val_fraction + 0.5));
+    const auto middle = images.begin() + static_cast<std::ptrdiff_t>(std::min(wanted, images.size() - 1));
+    shuffle(images, rng);
+    split.val.insert(split.val.end(), images.begin(), middle);
+    split.train.insert(split.train.end(), middle, images.end());
+  }
+  std::sort(split.train.begin(), split.train.end());
+  std::sort(split.val.begin(), split.val.end());
+  return split;
+}
+
+}  // namespace pinhole

@@ -1,0 +1,18 @@
+// What the command line reads beyond the core: files, and WebP through libwebp (the page uses the browser's own decoder).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+#include "image.h"
+
+namespace pinhole {
+
+/// The core's decode_image, and WebP (of an animation the first frame). Errors do not know the path.
+Image decode_any_image(std::span<const std::uint8_t> bytes, const DecodeLimits& limits = {});
+
+/// Reads and decodes a file; errors begin with the path.
+Image load_image(const std::filesystem::path& path, const DecodeLimits& limits = {});
+
+}  // namespace pinhole

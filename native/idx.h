@@ -1,0 +1,18 @@
+// IDX files, as MNIST and Fashion-MNIST come (http://yann.lecun.com/exdb/mnist describes the format), plain or gzipped.
+#pragma once
+
+#include <filesystem>
+
+#include "dataset.h"
+
+namespace pinhole {
+
+/// Whether `folder` holds train-images-idx3-ubyte or t10k-images-idx3-ubyte, with or without .gz.
+bool is_idx_folder(const std::filesystem::path& folder);
+
+/// The training part (train-*) or the test part (t10k-*), brought to height x width x channels. The files name no classes:
+/// they are "0", "1", ... to the largest label of the training part (of the test part when it stands alone).
+/// Throws Error "FILE: what is wrong": missing, not IDX, cut short, counts that disagree.
+ImageDataset load_idx(const std::filesystem::path& folder, bool train, int height, int width, int channels);
+
+}  // namespace pinhole

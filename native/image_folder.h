@@ -1,0 +1,42 @@
+// torchvision.datasets.ImageFolder: a folder whose sub-folders are the classes.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataset.h"
+#include "thread_pool.h"
+
+namespace pinhole {
+
+struct ImageFolder {
+  std::vector<std::string> classes;                             ///< sorted
+  std::map<std::string, int> class_to_idx;
+  std::vector<std::pair<std::filesystem::path, int>> samples;  ///< in torchvision's order
+};
+
+/// Finds classes and samples exactly as torchvision: every sub-folder is a class (hidden ones too, links followed), files
+/// anywhere below it count when their extension is one of .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp in any case,
+/// files in `root` itself do not. One difference: a link back to a folder above itself is not walked again.
+/// Throws Error when `root` is no folder, holds no class folder, or a class holds no file of these extensions (named).
+ImageFolder scan_image_folder(const std::filesystem::path& root);
+
+struct LoadReport {
+  std::vector<std::pair<std::string, std::string>> skipped;  ///< path, reason
+};
+
+/// Called after every few images; false cancels.
+using LoadProgress = std::function<bool(std::size_t done, std::size_t total)>;
+
+/// Decodes and resizes all samples on all threads, in the order of `samples`; memory holds the images at the model's size
+/// and, besides, one decoded photo a thread. A file that cannot be read is skipped and listed in `report`.
+/// Throws Error when a class is left with no image (named). After a cancel what was loaded so far is returned.
+ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels, ThreadPool& pool,
+                               LoadReport& report, const LoadProgress& progress = {});
+
+}  // namespace pinhole
