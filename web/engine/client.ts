@@ -223,8 +223,9 @@ export class Dataset {
   }
 
   /** One image as the model sees it. */
-  pixels(index: number): Promise<Pixels> {
-    return this.connection.call('pixels', { dataset: this.handle, index });
+  async pixels(index: number): Promise<Pixels> {
+    const [height, width, channels] = this.input;
+    return { data: await this.connection.call('pixels', { dataset: this.handle, index }), height, width, channels };
   }
 
   /** The same for a canvas: `new ImageData(rgba.data, rgba.width, rgba.height)`. */
@@ -266,7 +267,7 @@ export class Model {
   readonly spec: ModelSpec;
   /** Class names, in label order. */
   readonly classes: readonly string[];
-  /** The training record of a loaded file, or of the trainings so far. */
+  /** The training record: of the file it came from, or of the latest training. */
   training: TrainingRecord;
   private readonly summary_: ModelSummary;
   private readonly handle: Handle;
@@ -288,8 +289,8 @@ export class Model {
   }
 
   /** Classes and probabilities, the most probable first. */
-  classify(image: ImageSource, name = nameOf(image, '')): Promise<Prediction[]> {
-    return this.connection.call('classify', { model: this.handle, image, name });
+  classify(image: ImageSource): Promise<Prediction[]> {
+    return this.connection.call('classify', { model: this.handle, image });
   }
 
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
@@ -305,7 +306,11 @@ export class Model {
           if (progress.epoch) onEpoch?.(progress.epoch);
         },
       });
-    return Object.assign(done, { stop });
+    const history = done.then((ended) => {
+      this.training = ended.training;
+      return ended.history;
+    });
+    return Object.assign(history, { stop });
   }
 
   /** Loss, accuracy, confusion matrix, precision and recall on labelled images. */

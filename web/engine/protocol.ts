@@ -3,7 +3,7 @@
 
 import type {
   AddProgress, AddResult, DatasetEntry, DatasetItem, DatasetOptions, EngineInfo, EpochEvent, Evaluation, EvaluationProgress, History,
-  ImageSource, LoadOptions, MemoryUse, ModelSpec, ModelSummary, Pixels, Prediction, StepEvent, TrainSettings, TrainingRecord,
+  ImageSource, LoadOptions, MemoryUse, ModelSpec, ModelSummary, Prediction, StepEvent, TrainSettings, TrainingRecord,
 } from './types.js';
 
 export type Handle = number;
@@ -27,14 +27,14 @@ export interface Calls {
   subsetDataset: { takes: { dataset: Handle; indices: number[] }; gives: Part };
   counts: { takes: { dataset: Handle }; gives: number[] };
   entries: { takes: { dataset: Handle }; gives: DatasetEntry[] };
-  pixels: { takes: { dataset: Handle; index: number }; gives: Pixels };
+  pixels: { takes: { dataset: Handle; index: number }; gives: Uint8Array };
   disposeDataset: { takes: { dataset: Handle }; gives: undefined };
 
   createModel: { takes: { spec: ModelSpec; classes: string[]; seed: number }; gives: ModelCreated };
   loadModel: { takes: { file: Uint8Array | ArrayBuffer | Blob; name: string }; gives: ModelCreated };
   saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
-  classify: { takes: { model: Handle; image: ImageSource; name: string }; gives: Prediction[] };
-  train: { takes: { model: Handle; data: Handle; val?: Handle; settings: TrainSettings }; gives: History };
+  classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };
+  train: { takes: { model: Handle; data: Handle; val?: Handle; settings: TrainSettings }; gives: { history: History; training: TrainingRecord } };
   evaluate: { takes: { model: Handle; data: Handle; batchSize: number }; gives: Evaluation };
   disposeModel: { takes: { model: Handle }; gives: undefined };
 }

@@ -1,0 +1,359 @@
+// The core for JavaScript: thin hands on core objects, no logic. Two rules: every function goes through `guarded`, because a
+// C++ exception that crosses Embind has no message; bytes are copied in and out, because a view of the heap dies when it grows.
+#include <emscripten/bind.h>
+#include <emscripten/heap.h>
+#include <emscripten/val.h>
+#include <malloc.h>
+
+#include <cmath>
+#include <new>
+
+#include "dataset.h"
+#include "error.h"
+#include "image.h"
+#include "model_file.h"
+#include "trainer.h"
+
+namespace {
+
+using namespace pinhole;
+using emscripten::val;
+
+EMSCRIPTEN_DECLARE_VAL_TYPE(Strings);
+EMSCRIPTEN_DECLARE_VAL_TYPE(Numbers);
+EMSCRIPTEN_DECLARE_VAL_TYPE(Bytes);
+EMSCRIPTEN_DECLARE_VAL_TYPE(Indices);
+EMSCRIPTEN_DECLARE_VAL_TYPE(Floats);
+EMSCRIPTEN_DECLARE_VAL_TYPE(SplitIndices);
+EMSCRIPTEN_DECLARE_VAL_TYPE(Summary);
+EMSCRIPTEN_DECLARE_VAL_TYPE(Scores);
+
+// ---------------------------------------------------------------- errors
+
+template <auto Function>
+struct Guarded;
+
+template <class Result, class... Arguments, Result (*Function)(Arguments...)>
+struct Guarded<Function> {
+  static Result call(Arguments... arguments) {
+    // Thrown after the catch block has ended: a JavaScript exception must not leave one half-finished.
+    std::string message;
+    try {
+      return Function(std::forward<Arguments>(arguments)...);
+    } catch (const std::bad_alloc&) {
+      message = "out of memory: use fewer or smaller images, a smaller batch or a smaller model";
+    } catch (const std::exception& problem) {
+      message = problem.what();
+    }
+    val::global("Error").new_(message).throw_();
+  }
+};
+
+template <auto Function>
+constexpr auto guarded = &Guarded<Function>::call;
+
+// ---------------------------------------------------------------- values in and out
+
+std::vector<std::uint8_t> bytes_of(const val& array) { return emscripten::convertJSArrayToNumberVector<std::uint8_t>(array); }
+
+/// `Array` is the name of a JavaScript typed array; its constructor copies.
+template <class T>
+val copied(const char* array, std::span<const T> values) {
+  return val::global(array).new_(val(emscripten::typed_memory_view(values.size(), values.data())));
+}
+
+template <class Range>
+val array_of(const Range& values) {
+  val array = val::array();
+  for (const auto& value : values) array.call<void>("push", val(value));
+  return array;
+}
+
+std::uint64_t seed_of(double seed) {
+  constexpr double kLargest = 9007199254740991.0;  // Number.MAX_SAFE_INTEGER
+  if (!(seed >= 0 && seed <= kLargest && std::floor(seed) == seed)) throw Error(text("seed expected a whole number of 0 or more, got ", seed));
+  return static_cast<std::uint64_t>(seed);
+}
+
+// ---------------------------------------------------------------- the engine
+
+using BackendPointer = std::shared_ptr<Backend>;
+
+BackendPointer create_backend(const std::string& name, int threads) { return make_backend(name, threads); }
+std::string backend_name(Backend& backend) { return std::string(backend.name()); }
+std::string backend_description(Backend& backend) { return backend.description(); }
+int backend_threads(Backend& backend) { return backend.pool().threads(); }
+Strings list_backends() { return Strings(array_of(backend_names())); }
+
+/// Bytes that are allocated and not freed.
+double bytes_in_use() { return static_cast<double>(static_cast<std::size_t>(mallinfo().uordblks)); }
+double bytes_reserved() { return static_cast<double>(emscripten_get_heap_size()); }
+
+// ---------------------------------------------------------------- images and data sets
+
+Image decode(Bytes encoded) { return decode_image(bytes_of(encoded)); }
+
+Image from_rgba(Bytes rgba, int width, int height) {
+  const auto pixels = static_cast<std::uint64_t>(std::max(width, 0)) * static_cast<std::uint64_t>(std::max(height, 0));
+  const auto bytes = rgba["length"].as<double>();
+  if (pixels == 0 || static_cast<double>(pixels * 4) != bytes) {
+    throw Error(text("pixels expected width x height x 4 bytes, got ", static_cast<std::uint64_t>(bytes), " bytes for ", width, "x", height));
+  }
+  return {.width = width, .height = height, .rgba = bytes_of(rgba)};
+}
+
+using DatasetPointer = std::shared_ptr<ImageDataset>;
+
+DatasetPointer create_dataset(int height, int width, int channels, Strings classes) {
+  return std::make_shared<ImageDataset>(height, width, channels, emscripten::vecFromJSArray<std::string>(classes));
+}
+
+std::size_t checked(const ImageDataset& data, double index) {
+  if (!(index >= 0 && index < static_cast<double>(data.size()) && std::floor(index) == index)) {
+    throw Error(text("the data set has ", data.size(), " images, there is no image ", index));
+  }
+  return static_cast<std::size_t>(index);
+}
+
+void dataset_add(ImageDataset& data, const Image& image, int label, const std::string& name) {
+  data.add(to_input(image, data.height(), data.width(), data.channels()), label, name);
+}
+int dataset_size(ImageDataset& data) { return static_cast<int>(data.size()); }
+int dataset_label(ImageDataset& data, double index) { return data.label(checked(data, index)); }
+std::string dataset_name(ImageDataset& data, double index) { return data.name(checked(data, index)); }
+Bytes dataset_pixels(ImageDataset& data, double index) { return Bytes(copied("Uint8Array", data.pixels(checked(data, index)))); }
+Numbers dataset_counts(ImageDataset& data) { return Numbers(array_of(data.class_counts())); }
+
+SplitIndices dataset_split(ImageDataset& data, double val_fraction, double seed) {
+  const Split split = stratified_split(data, val_fraction, seed_of(seed));
+  val out = val::object();
+  out.set("train", copied<std::uint32_t>("Uint32Array", split.train));
+  out.set("val", copied<std::uint32_t>("Uint32Array", split.val));
+  return SplitIndices(out);
+}
+
+DatasetPointer dataset_subset(ImageDataset& data, Indices indices) {
+  const auto chosen = emscripten::convertJSArrayToNumberVector<std::uint32_t>(indices);
+  for (const std::uint32_t index : chosen) checked(data, index);
+  return std::make_shared<ImageDataset>(data.subset(chosen));
+}
+
+// ---------------------------------------------------------------- models
+
+using ModelPointer = std::shared_ptr<LoadedModel>;
+
+ModelPointer create_model(BackendPointer backend, const std::string& spec, Strings classes, double seed) {
+  ModelInfo info{.classes = emscripten::vecFromJSArray<std::string>(classes)};
+  Model model(parse_json(spec, "the model"), static_cast<int>(info.classes.size()), std::move(backend));
+  if (model.classes() != static_cast<int>(info.classes.size())) {
+    throw Error(text(model.name(), " tells ", model.classes(), " classes apart, got ", info.classes.size(), " names"));
+  }
+  model.init(seed_of(seed));
+  return std::make_shared<LoadedModel>(LoadedModel{.model = std::move(model), .info = std::move(info)});
+}
+
+ModelPointer load(BackendPointer backend, Bytes file, const std::string& what) {
+  return std::make_shared<LoadedModel>(load_model(bytes_of(file), std::move(backend), what));
+}
+
+Bytes model_save(LoadedModel& self, const std::string& training) {
+  const std::vector<std::uint8_t> file =
+      save_model(self.model, {.classes = self.info.classes, .training = parse_json(training, "the training record")});
+  return Bytes(copied<std::uint8_t>("Uint8Array", file));
+}
+
+std::string model_spec(LoadedModel& self) { return self.model.spec().dump(); }
+std::string model_training(LoadedModel& self) { return self.info.training.dump(); }
+
+val size_of(const Shape& shape) { return array_of(std::array{shape.h, shape.w, shape.c}); }
+
+Summary model_summary(LoadedModel& self) {
+  val layers = val::array();
+  for (const Model::LayerInfo& layer : self.model.layers()) {
+    val entry = val::object();
+    entry.set("name", layer.name);
+    entry.set("type", layer.type);
+    entry.set("output", size_of(layer.output));
+    entry.set("parameters", layer.parameters);
+    layers.call<void>("push", entry);
+  }
+  val out = val::object();
+  out.set("name", self.model.name());
+  out.set("input", size_of(self.model.input_shape()));
+  out.set("classes", array_of(self.info.classes));
+  out.set("layers", layers);
+  out.set("parameters", self.model.parameter_count());
+  out.set("loss", std::string(self.model.loss() == LossKind::kBinaryCrossEntropy ? "binary_cross_entropy" : "cross_entropy"));
+  return Summary(out);
+}
+
+/// Through a data set of one image: the same numbers as in training.
+Floats model_classify(LoadedModel& self, const Image& image) {
+  const Shape input = self.model.input_shape();
+  ImageDataset data(input.h, input.w, input.c, self.info.classes);
+  dataset_add(data, image, 0, {});
+  const std::uint32_t first = 0;
+  Tensor x;
+  std::vector<int> labels;
+  data.batch({&first, 1}, x, labels);
+  const Tensor& probabilities = self.model.predict(x);
+  return Floats(copied<float>("Float32Array", {probabilities.data(), probabilities.size()}));
+}
+
+// ---------------------------------------------------------------- training and evaluation
+
+struct TrainOptions {
+  std::string optimizer;
+  double lr, momentum, weight_decay;
+  bool nesterov;
+  int batch_size;
+  double seed;
+  bool shuffle;
+};
+
+struct Step {
+  double step;
+  int epoch, images;
+  double loss;
+  int correct;
+  bool end_of_epoch;
+};
+
+/// A run keeps its model and data alive, so that they may be disposed of while it lasts.
+struct TrainingRun {
+  ModelPointer model;
+  DatasetPointer data;
+  Trainer trainer;
+};
+
+struct EvaluationRun {
+  ModelPointer model;
+  DatasetPointer data;
+  Evaluation evaluation;
+};
+
+std::shared_ptr<TrainingRun> start_training(ModelPointer model, DatasetPointer data, const TrainOptions& options) {
+  const TrainerOptions trainer{
+      .optimizer = {.name = options.optimizer, .lr = options.lr, .weight_decay = options.weight_decay, .momentum = options.momentum,
+                    .nesterov = options.nesterov},
+      .batch_size = options.batch_size,
+      .seed = seed_of(options.seed),
+      .shuffle = options.shuffle};
+  return std::shared_ptr<TrainingRun>(new TrainingRun{model, data, Trainer(model->model, *data, trainer)});
+}
+
+Step training_step(TrainingRun& run) {
+  const StepResult result = run.trainer.step();
+  return {.step = static_cast<double>(result.step), .epoch = result.epoch, .images = result.images, .loss = result.loss,
+          .correct = result.correct, .end_of_epoch = result.end_of_epoch};
+}
+
+std::shared_ptr<EvaluationRun> start_evaluation(ModelPointer model, DatasetPointer data, int batch_size) {
+  return std::shared_ptr<EvaluationRun>(new EvaluationRun{model, data, Evaluation(model->model, *data, batch_size)});
+}
+
+bool evaluation_step(EvaluationRun& run) { return run.evaluation.step(); }
+int evaluation_done(EvaluationRun& run) { return static_cast<int>(run.evaluation.done()); }
+
+Scores evaluation_result(EvaluationRun& run) {
+  const EvaluationResult result = run.evaluation.result();
+  val confusion = val::array(), precision = val::array(), recall = val::array();
+  for (int label = 0; label < result.confusion.classes(); ++label) {
+    val row = val::array();
+    for (int predicted = 0; predicted < result.confusion.classes(); ++predicted) {
+      row.call<void>("push", static_cast<double>(result.confusion.at(label, predicted)));
+    }
+    confusion.call<void>("push", row);
+    precision.call<void>("push", result.confusion.precision(label));
+    recall.call<void>("push", result.confusion.recall(label));
+  }
+  val out = val::object();
+  out.set("loss", result.loss);
+  out.set("accuracy", result.confusion.accuracy());
+  out.set("confusion", confusion);
+  out.set("precision", precision);
+  out.set("recall", recall);
+  return Scores(out);
+}
+
+}  // namespace
+
+// Typed by hand in web/engine/core.ts; a test compares the two.
+EMSCRIPTEN_BINDINGS(pinhole) {
+  using emscripten::class_;
+  emscripten::register_type<Strings>("string[]");
+  emscripten::register_type<Numbers>("number[]");
+  emscripten::register_type<Bytes>("Uint8Array");
+  emscripten::register_type<Indices>("Uint32Array");
+  emscripten::register_type<Floats>("Float32Array");
+  emscripten::register_type<SplitIndices>("{ train: Uint32Array; val: Uint32Array }");
+  emscripten::register_type<Summary>(
+      "{ name: string; input: [number, number, number]; classes: string[]; parameters: number; loss: 'cross_entropy' | "
+      "'binary_cross_entropy'; layers: { name: string; type: string; output: [number, number, number]; parameters: number }[] }");
+  emscripten::register_type<Scores>(
+      "{ loss: number; accuracy: number; confusion: number[][]; precision: number[]; recall: number[] }");
+
+  emscripten::function("backendNames", guarded<&list_backends>);
+  emscripten::function("bytesInUse", guarded<&bytes_in_use>);
+  emscripten::function("bytesReserved", guarded<&bytes_reserved>);
+
+  class_<Backend>("Backend")
+      .smart_ptr<BackendPointer>("BackendPointer")
+      .class_function("create", guarded<&create_backend>)
+      .function("name", guarded<&backend_name>)
+      .function("description", guarded<&backend_description>)
+      .function("threads", guarded<&backend_threads>);
+
+  class_<Image>("Image").class_function("decode", guarded<&decode>).class_function("fromRgba", guarded<&from_rgba>);
+
+  class_<ImageDataset>("ImageDataset")
+      .smart_ptr<DatasetPointer>("ImageDatasetPointer")
+      .class_function("create", guarded<&create_dataset>)
+      .function("add", guarded<&dataset_add>)
+      .function("size", guarded<&dataset_size>)
+      .function("label", guarded<&dataset_label>)
+      .function("name", guarded<&dataset_name>)
+      .function("pixels", guarded<&dataset_pixels>)
+      .function("counts", guarded<&dataset_counts>)
+      .function("split", guarded<&dataset_split>)
+      .function("subset", guarded<&dataset_subset>);
+
+  class_<LoadedModel>("Model")
+      .smart_ptr<ModelPointer>("ModelPointer")
+      .class_function("create", guarded<&create_model>)
+      .class_function("load", guarded<&load>)
+      .function("save", guarded<&model_save>)
+      .function("spec", guarded<&model_spec>)
+      .function("training", guarded<&model_training>)
+      .function("summary", guarded<&model_summary>)
+      .function("classify", guarded<&model_classify>);
+
+  emscripten::value_object<TrainOptions>("TrainOptions")
+      .field("optimizer", &TrainOptions::optimizer)
+      .field("lr", &TrainOptions::lr)
+      .field("momentum", &TrainOptions::momentum)
+      .field("weightDecay", &TrainOptions::weight_decay)
+      .field("nesterov", &TrainOptions::nesterov)
+      .field("batchSize", &TrainOptions::batch_size)
+      .field("seed", &TrainOptions::seed)
+      .field("shuffle", &TrainOptions::shuffle);
+  emscripten::value_object<Step>("Step")
+      .field("step", &Step::step)
+      .field("epoch", &Step::epoch)
+      .field("images", &Step::images)
+      .field("loss", &Step::loss)
+      .field("correct", &Step::correct)
+      .field("endOfEpoch", &Step::end_of_epoch);
+
+  class_<TrainingRun>("TrainingRun")
+      .smart_ptr<std::shared_ptr<TrainingRun>>("TrainingRunPointer")
+      .class_function("start", guarded<&start_training>)
+      .function("step", guarded<&training_step>);
+
+  class_<EvaluationRun>("EvaluationRun")
+      .smart_ptr<std::shared_ptr<EvaluationRun>>("EvaluationRunPointer")
+      .class_function("start", guarded<&start_evaluation>)
+      .function("step", guarded<&evaluation_step>)
+      .function("done", guarded<&evaluation_done>)
+      .function("result", guarded<&evaluation_result>);
+}

@@ -1,0 +1,52 @@
+// The training record that a saved file carries, in the words of native_train's. Counts and options only: nothing about the
+// machine, no file names, which are nobody's business but the owner's.
+
+import type { CheckedSettings } from './settings.js';
+import type { EngineInfo, History, TrainingRecord } from './types.js';
+
+export interface RecordFacts {
+  info: EngineInfo;
+  settings: CheckedSettings;
+  /** The model had been trained before, or came from a file. */
+  init: boolean;
+  history: History;
+  classes: readonly string[];
+  trainCounts: readonly number[];
+  valCounts: readonly number[] | undefined;
+}
+
+export function trainingRecord({ info, settings, init, history, classes, trainCounts, valCounts }: RecordFacts): TrainingRecord {
+  const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+  const byClass = (counts: readonly number[]): Record<string, number> =>
+    Object.fromEntries(classes.map((name, c) => [name, counts[c] ?? 0]));
+  const lastEpoch = history.epochs.at(-1);
+  return {
+    program: `pinhole (WebAssembly, ${info.variant})`,
+    backend: info.backend,
+    data: {
+      kind: 'images',
+      train_images: sum(trainCounts),
+      val_images: valCounts ? sum(valCounts) : 0,
+      train_images_of_class: byClass(trainCounts),
+      ...(valCounts && { val_images_of_class: byClass(valCounts) }),
+    },
+    options: {
+      epochs: settings.epochs,
+      batch_size: settings.batchSize,
+      optimizer: {
+        name: settings.optimizer, lr: settings.lr, weight_decay: settings.weightDecay,
+        ...(settings.optimizer === 'sgd' && { momentum: settings.momentum, nesterov: settings.nesterov }),
+      },
+      seed: settings.seed,
+      shuffle: settings.shuffle,
+      init,
+    },
+    history: history.epochs.map((epoch) => ({
+      epoch: epoch.epoch,
+      train_loss: epoch.trainLoss,
+      train_accuracy: epoch.trainAccuracy,
+      ...(epoch.valLoss !== undefined && { val_loss: epoch.valLoss, val_accuracy: epoch.valAccuracy }),
+    })),
+    ...(history.stopped && { stopped: { epoch: (lastEpoch?.epoch ?? 0) + 1, step: history.steps } }),
+  };
+}

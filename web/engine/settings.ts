@@ -1,0 +1,51 @@
+// Checks of numbers that come from JavaScript: Embind would turn a wrong one into another number without a word.
+
+import type { CoreTrainOptions } from './core.js';
+import type { TrainSettings } from './types.js';
+
+const largestInt = 2 ** 31 - 1;
+
+function number(name: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw new Error(`${name} expected a number, got ${String(value)}`);
+}
+
+export function wholeNumber(name: string, value: unknown, fallback: number, minimum: number): number {
+  const whole = number(name, value, fallback);
+  if (Number.isInteger(whole) && whole >= minimum && whole <= largestInt) return whole;
+  throw new Error(`${name} expected a whole number of ${minimum} or more, got ${whole}`);
+}
+
+function flag(name: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === 'boolean') return value;
+  throw new Error(`${name} expected true or false, got ${String(value)}`);
+}
+
+export interface CheckedSettings extends CoreTrainOptions {
+  epochs: number;
+}
+
+/** With the defaults that native_train has. */
+export function checkedSettings(settings: TrainSettings): CheckedSettings {
+  return {
+    epochs: wholeNumber('epochs', settings.epochs, 10, 1),
+    batchSize: wholeNumber('batchSize', settings.batchSize, 32, 1),
+    optimizer: settings.optimizer ?? 'adam',
+    lr: number('lr', settings.lr, 1e-3),
+    momentum: number('momentum', settings.momentum, 0.9),
+    nesterov: flag('nesterov', settings.nesterov, false),
+    weightDecay: number('weightDecay', settings.weightDecay, 0),
+    seed: number('seed', settings.seed, 0),
+    shuffle: flag('shuffle', settings.shuffle, true),
+  };
+}
+
+/** The index of a class that was given by index or by name. */
+export function labelIndex(label: unknown, classes: readonly string[]): number {
+  if (typeof label === 'number' && Number.isInteger(label) && label >= 0 && label < classes.length) return label;
+  const index = typeof label === 'string' ? classes.indexOf(label) : -1;
+  if (index >= 0) return index;
+  throw new Error(`label expected one of ${classes.join(', ')} or its index, got ${String(label)}`);
+}

@@ -1,0 +1,366 @@
+// The engine's worker: owns the core and everything made with it, and answers calls. Rule: long work goes in small pieces (a
+// training step, an image) and lets other calls in between them; an object that such work uses is freed only when it has ended.
+
+import { decodeInBrowser } from './browserImage.js';
+import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject } from './core.js';
+import { listenToOwner, messageOf, yieldToMessages } from './environment.js';
+import type { CallMessage, CallName, Calls, FromWorker, Handle, ModelCreated, Part, Progress, ToWorker } from './protocol.js';
+import { trainingRecord } from './record.js';
+import { checkedSettings, labelIndex, wholeNumber } from './settings.js';
+import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
+import type { EngineInfo, ImageSource, ModelSpec, TrainingRecord } from './types.js';
+import { loadCore } from './variants.js';
+
+interface Engine {
+  core: Core;
+  backend: CoreBackend;
+  info: EngineInfo;
+}
+
+interface Entry<Object extends CoreObject> {
+  core: Object;
+  /** Calls under way that need it. */
+  users: number;
+  disposed: boolean;
+}
+
+interface DatasetEntry extends Entry<CoreDataset> {
+  classes: readonly string[];
+  /** Trainings and evaluations that read it; meanwhile it must not change. */
+  runs: number;
+  /** Settled when all images that were sent so far are in. */
+  adding: Promise<unknown>;
+}
+
+interface ModelEntry extends Entry<CoreModel> {
+  classes: readonly string[];
+  /** Its weights are no longer those that createModel gave it. */
+  trained: boolean;
+  training: boolean;
+}
+
+/** A call under way. */
+interface Call {
+  stopped: boolean;
+  progress(progress: Progress): void;
+}
+
+let engine: Engine | undefined;
+const datasets = new Map<Handle, DatasetEntry>();
+const models = new Map<Handle, ModelEntry>();
+let lastHandle = 0;
+let runs = 0;
+
+function started(): Engine {
+  if (!engine) throw new Error('the engine is not loaded');
+  return engine;
+}
+
+function find<Kind>(entries: Map<Handle, Kind>, handle: Handle, what: string): Kind {
+  const entry = entries.get(handle);
+  if (!entry) throw new Error(`this ${what} was disposed of`);
+  return entry;
+}
+const datasetOf = (handle: Handle): DatasetEntry => find(datasets, handle, 'data set');
+const modelOf = (handle: Handle): ModelEntry => find(models, handle, 'model');
+
+function keepDataset(core: CoreDataset, classes: readonly string[]): Part {
+  datasets.set(++lastHandle, { core, users: 0, disposed: false, classes, runs: 0, adding: Promise.resolve() });
+  return { dataset: lastHandle, size: core.size() };
+}
+
+function keepModel(core: CoreModel, trained: boolean): ModelCreated {
+  const summary = core.summary();
+  models.set(++lastHandle, { core, users: 0, disposed: false, classes: summary.classes, trained, training: false });
+  return {
+    model: lastHandle,
+    summary,
+    spec: JSON.parse(core.spec()) as ModelSpec,
+    training: JSON.parse(core.training()) as TrainingRecord,
+  };
+}
+
+function dispose(entries: Map<Handle, Entry<CoreObject>>, handle: Handle): undefined {
+  const entry = entries.get(handle);
+  if (!entry) return;
+  entries.delete(handle);
+  entry.disposed = true;
+  if (entry.users === 0) entry.core.delete();
+}
+
+/** Runs `work` and keeps what it uses from being freed meanwhile. */
+async function using<Result>(entries: readonly Entry<CoreObject>[], work: () => Promise<Result>): Promise<Result> {
+  for (const entry of entries) ++entry.users;
+  try {
+    return await work();
+  } finally {
+    for (const entry of entries) if (--entry.users === 0 && entry.disposed) entry.core.delete();
+  }
+}
+
+/** Counts a training or evaluation on `data`, once all images that were sent before are in. */
+async function reading<Result>(data: readonly DatasetEntry[], work: () => Promise<Result>): Promise<Result> {
+  await Promise.all(data.map((entry) => entry.adding));
+  ++runs;
+  for (const entry of data) ++entry.runs;
+  try {
+    return await work();
+  } finally {
+    --runs;
+    for (const entry of data) --entry.runs;
+  }
+}
+
+/** Labels are positions in the list of classes: with another list every label would mean something else. */
+function checkSameClasses(model: ModelEntry, data: DatasetEntry): void {
+  const same = model.classes.length === data.classes.length && model.classes.every((name, c) => name === data.classes[c]);
+  if (!same) {
+    throw new Error(`the model tells apart ${model.classes.join(', ')}; the data set has ${data.classes.join(', ')}`);
+  }
+}
+
+async function bytesOf(source: Uint8Array | ArrayBuffer | Blob): Promise<Uint8Array<ArrayBuffer>> {
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (source instanceof Uint8Array) return source as Uint8Array<ArrayBuffer>;
+  throw new Error('expected bytes: a Uint8Array, an ArrayBuffer or a Blob');
+}
+
+/** Calls `use` with the decoded image, then frees it. */
+async function withImage(source: ImageSource, use: (image: CoreImage) => void): Promise<void> {
+  const { core } = started();
+  let image: CoreImage;
+  const given = 'data' in source && 'width' in source ? source : undefined;
+  const encoded = given ? undefined : await bytesOf(source as Uint8Array | ArrayBuffer | Blob);
+  const pixels = given ?? (encoded && await decodeInBrowser(encoded));
+  if (pixels) {
+    const { data, width, height } = pixels;
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    image = core.Image.fromRgba(bytes, wholeNumber('width', width, 0, 1), wholeNumber('height', height, 0, 1));
+  } else {
+    image = core.Image.decode(encoded ?? new Uint8Array());
+  }
+  try {
+    use(image);
+  } finally {
+    image.delete();
+  }
+}
+
+type Answers = {
+  [Name in CallName]: (takes: Calls[Name]['takes'], call: Call) => Calls[Name]['gives'] | Promise<Calls[Name]['gives']>;
+};
+
+const answers: Answers = {
+  async load({ wasmUrl, variant: forced, threads: wanted, backend: backendName = 'auto' }) {
+    if (engine) throw new Error('the engine is loaded already');
+    const count = wanted === undefined ? undefined : wholeNumber('threads', wanted, 1, 1);
+    const { core, variant, threads } = await loadCore(wasmUrl, forced, count);
+    const backend = core.Backend.create(backendName, threads);
+    const info: EngineInfo = {
+      variant,
+      threads: backend.threads(),
+      backend: backend.name(),
+      backends: core.backendNames(),
+      description: backend.description(),
+    };
+    engine = { core, backend, info };
+    return info;
+  },
+
+  memory() {
+    const { core } = started();
+    return {
+      bytesInUse: core.bytesInUse(),
+      bytesReserved: core.bytesReserved(),
+      datasets: datasets.size,
+      models: models.size,
+      runs,
+    };
+  },
+
+  createDataset({ classes, input }) {
+    const [height, width, channels] = input;
+    const core = started().core.ImageDataset.create(
+      wholeNumber('height', height, 0, 1), wholeNumber('width', width, 0, 1), wholeNumber('channels', channels, 0, 1), [...classes]);
+    return keepDataset(core, classes).dataset;
+  },
+
+  addImages({ dataset, items }, call) {
+    const entry = datasetOf(dataset);
+    const before = entry.adding;
+    const done = using([entry], async () => {
+      await before.catch(() => undefined);
+      if (entry.runs > 0) throw new Error('a training or evaluation uses this data set; add images when it has ended');
+      const result: Calls['addImages']['gives'] = { added: 0, skipped: [], size: 0 };
+      let lastReport = -Infinity;
+      for (const [i, { image, label, name = '' }] of items.entries()) {
+        if (call.stopped) break;
+        const index = labelIndex(label, entry.classes);
+        try {
+          await withImage(image, (decoded) => { entry.core.add(decoded, index, name); });
+          ++result.added;
+        } catch (error) {
+          if (isCrash(error)) throw error;
+          result.skipped.push({ name, reason: messageOf(error) });
+        }
+        if (performance.now() - lastReport >= progressInterval || i + 1 === items.length) {
+          call.progress({ type: 'adding', at: { done: i + 1, total: items.length } });
+          lastReport = performance.now();
+        }
+        await yieldToMessages();
+      }
+      return { ...result, size: entry.core.size() };
+    });
+    entry.adding = done.catch(() => undefined);
+    return done;
+  },
+
+  splitDataset({ dataset, valFraction, seed }) {
+    const entry = datasetOf(dataset);
+    return using([entry], async () => {
+      await entry.adding;
+      const { train, val } = entry.core.split(valFraction, seed);
+      const trainPart = entry.core.subset(train);
+      try {
+        return { val: keepDataset(entry.core.subset(val), entry.classes), train: keepDataset(trainPart, entry.classes) };
+      } catch (error) {
+        trainPart.delete();
+        throw error;
+      }
+    });
+  },
+
+  subsetDataset({ dataset, indices }) {
+    const entry = datasetOf(dataset);
+    return using([entry], async () => {
+      await entry.adding;
+      const checked = Uint32Array.from(indices, (index) => wholeNumber('index', index, 0, 0));
+      return keepDataset(entry.core.subset(checked), entry.classes);
+    });
+  },
+
+  counts({ dataset }) {
+    return datasetOf(dataset).core.counts();
+  },
+
+  entries({ dataset }) {
+    const { core } = datasetOf(dataset);
+    return Array.from({ length: core.size() }, (_, i) => ({ label: core.label(i), name: core.name(i) }));
+  },
+
+  pixels({ dataset, index }) {
+    return datasetOf(dataset).core.pixels(index);
+  },
+
+  disposeDataset({ dataset }) {
+    return dispose(datasets, dataset);
+  },
+
+  createModel({ spec, classes, seed }) {
+    const { core, backend } = started();
+    return keepModel(core.Model.create(backend, JSON.stringify(spec), classes, seed), false);
+  },
+
+  async loadModel({ file, name }) {
+    const { core, backend } = started();
+    return keepModel(core.Model.load(backend, await bytesOf(file), name), true);
+  },
+
+  saveModel({ model, training }) {
+    return modelOf(model).core.save(JSON.stringify(training));
+  },
+
+  classify({ model, image }) {
+    const entry = modelOf(model);
+    return using([entry], async () => {
+      let probabilities: Float32Array = new Float32Array();
+      await withImage(image, (decoded) => { probabilities = entry.core.classify(decoded); });
+      return Array.from(probabilities, (probability, c) => ({ label: entry.classes[c] ?? '', probability }))
+        .sort((a, b) => b.probability - a.probability);
+    });
+  },
+
+  train({ model: modelHandle, data: dataHandle, val: valHandle, settings }, call) {
+    const { core, info } = started();
+    const model = modelOf(modelHandle), data = datasetOf(dataHandle);
+    const val = valHandle === undefined ? undefined : datasetOf(valHandle);
+    const sets = val ? [data, val] : [data];
+    const checked = checkedSettings(settings);
+    for (const set of sets) checkSameClasses(model, set);
+    if (model.training) throw new Error('this model is being trained already');
+    model.training = true;
+    return using([model, ...sets], () => reading(sets, async () => {
+      const init = model.trained;
+      model.trained = true;
+      const history = await trainLoop({
+        core, model: model.core, data: data.core, val: val?.core, settings: checked,
+        stopped: () => call.stopped,
+        report: (steps, epoch) => { call.progress({ type: 'training', steps, ...(epoch && { epoch }) }); },
+      });
+      const training = trainingRecord({
+        info, settings: checked, init, history, classes: data.classes, trainCounts: data.core.counts(), valCounts: val?.core.counts(),
+      });
+      return { history, training };
+    })).finally(() => { model.training = false; });
+  },
+
+  evaluate({ model: modelHandle, data: dataHandle, batchSize }, call) {
+    const { core } = started();
+    const model = modelOf(modelHandle), data = datasetOf(dataHandle);
+    checkSameClasses(model, data);
+    return using([model, data], () => reading([data], async () => {
+      const scores = await evaluateLoop({
+        core, model: model.core, data: data.core, batchSize: wholeNumber('batchSize', batchSize, 32, 1),
+        stopped: () => call.stopped,
+        report: (at) => { call.progress({ type: 'evaluating', at }); },
+      });
+      if (!scores) throw new Error('the evaluation was stopped');
+      return evaluationOf(scores, model.classes);
+    }));
+  },
+
+  disposeModel({ model }) {
+    return dispose(models, model);
+  },
+};
+
+// ---------------------------------------------------------------- messages
+
+/** Why nothing can be answered any more: the core has crashed and its memory is not to be trusted. */
+let broken: string | undefined;
+const calls = new Map<number, Call>();
+
+/** A trap inside WebAssembly: a defect of ours, unlike the Errors that the core throws on wrong input. */
+function isCrash(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError;
+}
+
+async function answer({ id, name, takes }: CallMessage): Promise<void> {
+  const call: Call = {
+    stopped: false,
+    progress: (progress) => { owner.post({ kind: 'progress', id, progress }); },
+  };
+  calls.set(id, call);
+  try {
+    if (broken !== undefined) throw new Error(broken);
+    // The message type pairs each name with what it takes; the compiler cannot follow that through the table.
+    const gives = await (answers[name] as (takes: unknown, call: Call) => Calls[CallName]['gives'] | Promise<Calls[CallName]['gives']>)(takes, call);
+    const buffer = gives instanceof Uint8Array ? gives.buffer : undefined;
+    owner.post({ kind: 'result', id, gives }, buffer instanceof ArrayBuffer ? [buffer] : []);
+  } catch (error) {
+    let message = messageOf(error);
+    if (isCrash(error)) message = broken = `the engine has crashed (${message}); load it again`;
+    owner.post({ kind: 'error', id, message });
+  } finally {
+    calls.delete(id);
+  }
+}
+
+const owner = listenToOwner<ToWorker, FromWorker>((message) => {
+  if (message.kind === 'call') void answer(message);
+  else {
+    const call = calls.get(message.id);
+    if (call) call.stopped = true;
+  }
+});
