@@ -1,0 +1,271 @@
+// The plan: fusion, layers in place, shared memory and a changing batch must not change a single gradient. Built in double too.
+#include "model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "check_layer.h"
+#include "loss.h"
+
+namespace pinhole {
+
+namespace {
+
+const char* const kFused = R"([
+  {"type": "Conv2d", "name": "conv1", "out_channels": 5, "kernel_size": 3, "padding": 1},
+  {"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2}, {"type": "Flatten"},
+  {"type": "Linear", "name": "fc", "out_features": "classes"}, {"type": "Softmax"}])";
+
+// Two fused blocks on odd sizes, a Dropout in place on a flat tensor, a ReLU between Linears.
+const char* const kDeep = R"([
+  {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}, {"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2},
+  {"type": "Conv2d", "out_channels": 6, "kernel_size": 3, "padding": 1}, {"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2, "stride": 2},
+  {"type": "Flatten"}, {"type": "Dropout", "p": 0.25}, {"type": "Linear", "out_features": 7}, {"type": "ReLU"},
+  {"type": "Linear", "out_features": "classes"}])";
+
+// Sigmoid keeps its output for backward, so the ReLU after it must not overwrite it; pools that do not fuse.
+const char* const kUnfused = R"([
+  {"type": "ReLU"},
+  {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "stride": 2, "groups": 1, "padding": 1}, {"type": "Sigmoid"}, {"type": "ReLU"},
+  {"type": "Dropout", "p": 0.5}, {"type": "AvgPool2d", "kernel_size": 2, "stride": 1},
+  {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1, "groups": 2}, {"type": "MaxPool2d", "kernel_size": 3, "stride": 2, "padding": 1},
+  {"type": "ReLU"}, {"type": "Softmax"}, {"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Flatten"},
+  {"type": "Linear", "out_features": 1}, {"type": "Sigmoid"}])";
+
+const char* const kNothingBeforeLinear = R"([
+  {"type": "AvgPool2d", "kernel_size": 2}, {"type": "Flatten"}, {"type": "ReLU"}, {"type": "Linear", "out_features": "classes"}])";
+
+const char* const kNoParameters = R"([{"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Softmax"}])";
+
+const char* const kChains[] = {kFused, kDeep, kUnfused, kNothingBeforeLinear, kNoParameters};
+
+Json spec_of(const std::string& layers) {
+  return parse_json(R"({"format": "pinhole/1", "name": "Test", "input": [9, 10, 3], "layers": )" + layers + "}", "spec");
+}
+
+Model make(const std::string& layers, std::string_view backend = "reference", int threads = 2) {
+  Model model(spec_of(layers), 3, make_backend(backend, threads));
+  model.init(5);
+  return model;
+}
+
+Tensor input(int n) {
+  Tensor x({n, 9, 10, 3});
+  fill_distinct(x, 4);
+  return x;
+}
+
+Tensor output_gradient(Model& model, int n) {
+  Tensor dy({n, 1, 1, model.outputs()});
+  fill_distinct(dy, 8);
+  return dy;
+}
+
+double objective(Model& model, const Tensor& x, const Tensor& dy) {
+  const Tensor& y = model.forward(x, true, 11, 2);
+  double sum = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(y.data()[i]) * static_cast<double>(dy.data()[i]);
+  return sum;
+}
+
+std::vector<real> gradients(Model& model, const Tensor& x, const Tensor& dy, Tensor* dx) {
+  model.zero_grad();
+  model.forward(x, true, 11, 2);
+  model.backward(x, dy, dx);
+  std::vector<real> all;
+  for (const Parameter* p : model.parameters()) all.insert(all.end(), p->grad.data(), p->grad.data() + p->grad.size());
+  return all;
+}
+
+}  // namespace
+
+#ifdef PINHOLE_DOUBLE
+
+TEST(Model, has_the_gradients_that_finite_differences_give) {
+  for (const char* chain : kChains) {
+    SCOPED_TRACE(chain);
+    Model model = make(chain);
+    Tensor x = input(2), dx;
+    const Tensor dy = output_gradient(model, 2);
+    const std::vector<real> analytic = gradients(model, x, dy, &dx);
+    constexpr double kStep = 1e-6;
+    const auto check = [&](real& value, real gradient, const std::string& what, Parameter* parameter) {
+      const real kept = value;
+      value = kept + kStep;
+      if (parameter != nullptr) parameter->changed();
+      const double above = objective(model, x, dy);
+      value = kept - kStep;
+      if (parameter != nullptr) parameter->changed();
+      const double numeric = (above - objective(model, x, dy)) / (2 * kStep);
+      value = kept;
+      if (parameter != nullptr) parameter->changed();
+      ASSERT_NEAR(gradient, numeric, 1e-7 * (1 + std::abs(numeric))) << what;
+    };
+    std::size_t i = 0;
+    for (Parameter* p : model.parameters()) {
+      for (std::size_t j = 0; j < p->value.size(); ++j) check(p->value.data()[j], analytic[i++], text(p->name, " at ", j), p);
+    }
+    for (std::size_t j = 0; j < x.size(); ++j) check(x.data()[j], dx.data()[j], text("input at ", j), nullptr);
+  }
+}
+
+#else
+
+TEST(Model, gives_the_same_on_every_backend_and_the_same_bits_on_any_number_of_threads) {
+  for (const char* chain : kChains) {
+    SCOPED_TRACE(chain);
+    Model reference = make(chain);
+    const Tensor x = input(5);
+    const Tensor dy = output_gradient(reference, 5);
+    Tensor want_dx;
+    const std::vector<real> want = gradients(reference, x, dy, &want_dx);
+    for (const std::string& name : backend_names()) {
+      std::vector<real> first;
+      for (const int threads : {1, 2, 3}) {
+        SCOPED_TRACE(text(name, ", ", threads, " threads"));
+        Model model = make(chain, name, threads);
+        Tensor dx;
+        const std::vector<real> got = gradients(model, x, dy, &dx);
+        ASSERT_EQ(got.size(), want.size());
+        for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-5 * (1 + std::abs(want[i]))) << i;
+        for (std::size_t i = 0; i < dx.size(); ++i) ASSERT_NEAR(dx.data()[i], want_dx.data()[i], 2e-5) << i;
+        if (threads == 1) first = got;
+        ASSERT_EQ(got, first);
+      }
+    }
+  }
+}
+
+#endif
+
+TEST(Model, does_not_need_the_input_gradient_for_the_parameters) {
+  for (const char* chain : kChains) {
+    SCOPED_TRACE(chain);
+    Model model = make(chain);
+    const Tensor x = input(3);
+    const Tensor dy = output_gradient(model, 3);
+    Tensor dx;
+    const std::vector<real> with = gradients(model, x, dy, &dx);
+    EXPECT_EQ(gradients(model, x, dy, nullptr), with);
+  }
+}
+
+TEST(Model, is_not_disturbed_by_a_batch_that_grows_or_shrinks_or_by_an_evaluation_between_steps) {
+  for (const char* chain : kChains) {
+    SCOPED_TRACE(chain);
+    Model fresh = make(chain);
+    const Tensor x = input(2), larger = input(6);
+    const Tensor dy = output_gradient(fresh, 2);
+    const std::vector<real> want = gradients(fresh, x, dy, nullptr);
+    Model model = make(chain);
+    model.predict(x);
+    EXPECT_EQ(gradients(model, x, dy, nullptr), want);
+    model.predict(larger);
+    EXPECT_EQ(gradients(model, x, dy, nullptr), want);
+    gradients(model, larger, output_gradient(model, 6), nullptr);
+    EXPECT_EQ(gradients(model, x, dy, nullptr), want);
+  }
+}
+
+TEST(Model, leaves_its_input_as_it_is) {
+  for (const char* chain : kChains) {
+    Model model = make(chain);
+    const Tensor x = input(2);
+    Tensor dx;
+    gradients(model, x, output_gradient(model, 2), &dx);
+    const Tensor again = input(2);
+    EXPECT_TRUE(std::equal(x.data(), x.data() + x.size(), again.data())) << chain;
+  }
+}
+
+TEST(Model, predicts_probabilities_that_sum_to_one_with_or_without_a_final_activation) {
+  for (const char* chain : kChains) {
+    Model model = make(chain);
+    const Tensor& p = model.predict(input(4));
+    ASSERT_EQ(p.shape(), (Shape{4, 1, 1, model.classes()}));
+    for (int n = 0; n < 4; ++n) {
+      double sum = 0;
+      for (int c = 0; c < model.classes(); ++c) sum += p.data()[n * model.classes() + c];
+      EXPECT_NEAR(sum, 1, 1e-5) << chain;
+    }
+  }
+}
+
+TEST(Model, chooses_the_loss_from_its_end) {
+  EXPECT_EQ(make(kFused).loss(), LossKind::kCrossEntropy);
+  EXPECT_EQ(make(kUnfused).loss(), LossKind::kBinaryCrossEntropy);
+  EXPECT_EQ(make(kUnfused).classes(), 2);
+  EXPECT_EQ(make(kFused).classes(), 3);
+}
+
+TEST(Model, keeps_its_spec_and_describes_its_layers) {
+  const Model model = make(kFused);
+  EXPECT_EQ(model.spec(), spec_of(kFused));
+  const auto layers = model.layers();
+  ASSERT_EQ(layers.size(), 6U);
+  EXPECT_EQ(layers[0].name, "conv1");
+  EXPECT_EQ(layers[0].output, (Shape{1, 9, 10, 5}));
+  EXPECT_EQ(layers[0].parameters, 5U * 27 + 5);
+  EXPECT_EQ(layers[1].name, "1");
+  EXPECT_EQ(layers[3].output, (Shape{1, 1, 1, 100}));
+}
+
+TEST(Model, initialises_as_pytorch_does_and_the_same_for_the_same_seed) {
+  Model a = make(kFused), b = make(kFused), c = make(kFused);
+  b.init(5);
+  c.init(6);
+  const Tensor& weight = a.parameters()[2]->value;  // fc: 100 inputs, so uniform in +-0.1
+  double most = 0, sum = 0, squares = 0;
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(weight.data()[i])));
+    sum += weight.data()[i];
+    squares += static_cast<double>(weight.data()[i]) * weight.data()[i];
+    EXPECT_EQ(weight.data()[i], b.parameters()[2]->value.data()[i]);
+  }
+  EXPECT_LE(most, 0.1);
+  EXPECT_GT(most, 0.095);
+  EXPECT_NEAR(sum / weight.size(), 0, 0.015);
+  EXPECT_NEAR(squares / weight.size(), 0.01 / 3, 0.0006);
+  EXPECT_NE(weight.data()[0], c.parameters()[2]->value.data()[0]);
+}
+
+TEST(Model, says_what_is_wrong_with_a_spec) {
+  const auto error = [](const std::string& json, int classes = 3) -> std::string {
+    try {
+      Model(parse_json(json, "spec"), classes, make_backend("reference", 1));
+    } catch (const Error& problem) {
+      return problem.what();
+    }
+    return "accepted";
+  };
+  const auto layers = [&](const std::string& list, int classes = 3) { return error(spec_of(list).dump(), classes); };
+  EXPECT_EQ(error("[]"), "[model] expected an object with \"format\", \"name\", \"input\" and \"layers\"");
+  EXPECT_EQ(error("{}"), "[model] \"format\" expected \"pinhole/1\", got nothing");
+  EXPECT_EQ(error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": []})"), "[model] \"layers\" expected a list of at least one layer");
+  EXPECT_EQ(error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": [{"type": "ReLU"}]})"),
+            "[model] \"input\" expected [height, width, channels], each from 1 to 16384, got [0,2,3]");
+  EXPECT_EQ(error(R"({"format": "pinhole/1", "colour": 1})"), "[model] unknown key \"colour\"; known are format, name, input, layers");
+  EXPECT_NE(layers(R"([{"type": "Conv3d"}])").find("[Conv3d #0] unknown layer type \"Conv3d\"; known are AdaptiveAvgPool2d, AvgPool2d, Conv2d"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 11}])").find("[MaxPool2d #1] kernel 11x11 does not fit input 9x10"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU"}])").find("[ReLU #0] the network ends in 9x10x3"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}])", 0).find("how many classes there are is not known yet"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": 2}, {"type": "Sigmoid"}])").find("[Sigmoid #2] a final Sigmoid takes 1 value (two classes), got 2"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": 1}, {"type": "Softmax"}])").find("a final Softmax takes 2 or more values, got 1"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU", "name": "a"}, {"type": "ReLU", "name": "a"}])").find("[ReLU a] name \"a\" is taken"), std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU", "name": "a.b"}])").find("name expected a string without dots, got \"a.b\""), std::string::npos);
+  EXPECT_NE(layers("[7]").find("[layer #0] expected an object"), std::string::npos);
+}
+
+TEST(Model, refuses_images_of_another_size) {
+  Model model = make(kFused);
+  Tensor x({2, 8, 10, 3});
+  try {
+    model.forward(x);
+    FAIL();
+  } catch (const Error& problem) {
+    EXPECT_STREQ(problem.what(), "[Test] expected images of 9x10x3, got 2 of 8x10x3");
+  }
+}
+
+}  // namespace pinhole
