@@ -116,7 +116,20 @@ std::vector<std::uint8_t> read_labels(const fs::path& path) {
 }  // namespace
 
 bool is_idx_folder(const fs::path& folder) {
-  return find_file(folder, "train-images-idx3-ubyte") || find_file(folder, "t10k-images-idx3-ubyte");
+  return has_idx_part(folder, true) || has_idx_part(folder, false);
+}
+
+bool has_idx_part(const fs::path& folder, bool train) {
+  return find_file(folder, train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte").has_value();
+}
+
+std::vector<std::string> idx_classes(const fs::path& folder) {
+  const auto train_labels = find_file(folder, "train-labels-idx1-ubyte");
+  const std::vector<std::uint8_t> labels = read_labels(train_labels ? *train_labels : require_file(folder, "t10k-labels-idx1-ubyte"));
+  const int largest = *std::max_element(labels.begin(), labels.end());
+  std::vector<std::string> classes;
+  for (int label = 0; label <= largest; ++label) classes.push_back(std::to_string(label));
+  return classes;
 }
 
 ImageDataset load_idx(const fs::path& folder, bool train, int height, int width, int channels) {
@@ -128,17 +141,11 @@ ImageDataset load_idx(const fs::path& folder, bool train, int height, int width,
     throw Error(text(labels_path.native(), ": holds ", labels.size(), " labels for the ", images.count, " images of ", images.path.native()));
   }
 
-  int largest = *std::max_element(labels.begin(), labels.end());
-  if (const auto train_labels = train ? std::nullopt : find_file(folder, "train-labels-idx1-ubyte")) {
-    const std::vector<std::uint8_t> known = read_labels(*train_labels);
-    const int largest_known = *std::max_element(known.begin(), known.end());
-    if (largest > largest_known) {
-      throw Error(text(labels_path.native(), ": has the label ", largest, ", the training part's largest is ", largest_known));
-    }
-    largest = largest_known;
+  std::vector<std::string> classes = idx_classes(folder);
+  const int largest = *std::max_element(labels.begin(), labels.end());
+  if (largest >= static_cast<int>(classes.size())) {
+    throw Error(text(labels_path.native(), ": has the label ", largest, ", the training part's largest is ", classes.size() - 1));
   }
-  std::vector<std::string> classes;
-  for (int label = 0; label <= largest; ++label) classes.push_back(std::to_string(label));
 
   ImageDataset dataset(height, width, channels, std::move(classes));
   dataset.reserve(labels.size());

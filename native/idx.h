@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "dataset.h"
 
@@ -9,6 +11,12 @@ namespace pinhole {
 
 /// Whether `folder` holds train-images-idx3-ubyte or t10k-images-idx3-ubyte, with or without .gz.
 bool is_idx_folder(const std::filesystem::path& folder);
+
+/// Whether `folder` holds images of the training part, or of the test part.
+bool has_idx_part(const std::filesystem::path& folder, bool train);
+
+/// What load_idx calls the classes, without reading an image.
+std::vector<std::string> idx_classes(const std::filesystem::path& folder);
 
 /// The training part (train-*) or the test part (t10k-*), brought to height x width x channels. The files name no classes:
 /// they are "0", "1", ... to the largest label of the training part (of the test part when it stands alone).

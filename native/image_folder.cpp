@@ -19,11 +19,6 @@ namespace fs = std::filesystem;
 constexpr std::array<std::string_view, 9> kExtensions = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
 constexpr std::string_view kExtensionList = ".jpg, .jpeg, .png, .ppm, .bmp, .pgm, .tif, .tiff, .webp";
 
-bool has_image_extension(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return std::any_of(kExtensions.begin(), kExtensions.end(), [&](std::string_view extension) { return name.ends_with(extension); });
-}
-
 /// What os.scandir sees: names and whether each leads to a folder (links followed).
 struct Entry {
   std::string name;
@@ -81,6 +76,11 @@ std::string list_names(const std::vector<std::string>& names) {
 
 }  // namespace
 
+bool has_image_extension(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return std::any_of(kExtensions.begin(), kExtensions.end(), [&](std::string_view extension) { return name.ends_with(extension); });
+}
+
 ImageFolder scan_image_folder(const fs::path& root) {
   std::error_code error;
   const fs::file_status status = fs::status(root, error);
@@ -137,7 +137,7 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
       slot = {};
       const fs::path& path = folder.samples[begin + i].first;
       try {
-        slot.pixels = to_input(load_image(path), height, width, channels);
+        slot.pixels = to_input(decode_file(path), height, width, channels);
       } catch (const Error& error) {
         slot.reason = error.what();
         // The report has the path beside it.

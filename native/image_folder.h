@@ -20,6 +20,9 @@ struct ImageFolder {
   std::vector<std::pair<std::filesystem::path, int>> samples;  ///< in torchvision's order
 };
 
+/// Whether a file counts as an image by its name: torchvision's IMG_EXTENSIONS, in any case.
+bool has_image_extension(std::string name);
+
 /// Finds classes and samples exactly as torchvision: every sub-folder is a class (hidden ones too, links followed), files
 /// anywhere below it count when their extension is one of .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp in any case,
 /// files in `root` itself do not. One difference: a link back to a folder above itself is not walked again.

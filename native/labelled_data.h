@@ -28,9 +28,6 @@ struct LabelledFolder {
 /// Throws Error when there are no classes, or a class name that is not UTF-8 (a model file could not hold it).
 LabelledFolder scan_labelled_folder(const std::filesystem::path& path);
 
-/// True when the folder has IDX files for `part`.
-bool has_idx_part(const std::filesystem::path& path, IdxPart part);
-
 struct LoadedData {
   ImageDataset images;
   std::size_t unreadable = 0;

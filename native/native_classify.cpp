@@ -12,6 +12,7 @@
 #include "decode.h"
 #include "error.h"
 #include "file.h"
+#include "idx.h"
 #include "labelled_data.h"
 #include "model_file.h"
 #include "program.h"
@@ -108,7 +109,7 @@ void add_images(const fs::path& folder, std::set<fs::path>& seen, std::vector<fs
   for (const fs::path& entry : entries) {
     if (fs::is_directory(entry, error)) {
       add_images(entry, seen, images, failures);
-    } else if (has_image_extension(entry)) {
+    } else if (has_image_extension(entry.native())) {
       images.push_back(entry);
     }
   }
@@ -165,7 +166,7 @@ std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& 
   std::vector<Decoded> decoded(paths.size());
   pool.parallel_for(paths.size(), [&](std::size_t i) {
     try {
-      decoded[i].pixels = to_input(decode_file(paths[i]), input.h, input.w, input.c);
+      decoded[i].pixels = to_input(load_image(paths[i]), input.h, input.w, input.c);
     } catch (const std::exception& error) {
       decoded[i].problem = error.what();
     }
@@ -226,7 +227,7 @@ void evaluate_folder(const Options& options, LoadedModel& loaded, Failures& fail
   Model& model = loaded.model;
   LabelledFolder folder = scan_labelled_folder(options.eval);
   match_classes(folder, loaded.info.classes, "the model " + options.model);
-  const IdxPart part = folder.idx && !has_idx_part(folder.path, IdxPart::kTest) ? IdxPart::kTrain : IdxPart::kTest;
+  const IdxPart part = folder.idx && !has_idx_part(folder.path, false) ? IdxPart::kTrain : IdxPart::kTest;
   LoadedData data = load_labelled_folder(folder, part, model.input_shape(), model.backend().pool(), kProgram);
   Evaluation evaluation(model, data.images, static_cast<int>(kBatch));
   {

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "file.h"
+#include "idx.h"
 #include "labelled_data.h"
 #include "model_file.h"
 #include "program.h"
@@ -149,7 +150,7 @@ Data load_data(const Options& options, const LabelledFolder& folder, std::option
                const Model& model) {
   const Shape input = model.input_shape();
   ThreadPool& pool = model.backend().pool();
-  const bool own_test_part = folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, IdxPart::kTest);
+  const bool own_test_part = folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, false);
 
   LoadedData loaded = load_labelled_folder(folder, IdxPart::kTrain, input, pool, kProgram);
   Data data{.train = std::move(loaded.images), .val = std::nullopt, .record = Json::object()};
@@ -215,7 +216,8 @@ class Session {
 
   void run_epoch(int epoch) {
     const std::string label = text("epoch ", epoch, '/', options_.epochs);
-    EpochRecord record{.epoch = epoch};
+    EpochRecord record;
+    record.epoch = epoch;
     Stopwatch clock;
     std::size_t images = 0;
     std::int64_t correct = 0;

@@ -61,11 +61,12 @@ namespace {
 // One press of Ctrl-C may arrive twice: from the terminal and again from a parent that passes it on, as npm does.
 constexpr double kSamePressSeconds = 0.5;
 constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+constexpr std::array kIgnored{SIGPIPE, SIGXFSZ};
 
 volatile sig_atomic_t stop_signal = 0;
 timespec stop_time{};
 std::array<struct sigaction, kSignals.size()> old_actions;
-struct sigaction old_pipe_action;
+std::array<struct sigaction, kIgnored.size()> old_ignored_actions;
 
 // Calls only what POSIX allows in a signal handler.
 void note_signal(int signal_number) {
@@ -98,12 +99,12 @@ StopSignals::StopSignals() {
   }
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &ignore, &old_pipe_action);
+  for (std::size_t i = 0; i < kIgnored.size(); ++i) sigaction(kIgnored[i], &ignore, &old_ignored_actions[i]);
 }
 
 StopSignals::~StopSignals() {
   for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &old_actions[i], nullptr);
-  sigaction(SIGPIPE, &old_pipe_action, nullptr);
+  for (std::size_t i = 0; i < kIgnored.size(); ++i) sigaction(kIgnored[i], &old_ignored_actions[i], nullptr);
 }
 
 int StopSignals::received() const { return stop_signal; }
@@ -154,9 +155,6 @@ fs::path find_model_spec(const std::string& name) {
 void check_can_write(const fs::path& path, std::size_t bytes) {
   std::error_code error;
   if (fs::is_directory(path, error)) throw Error(text("cannot write ", path.string(), ": it is a folder"));
-  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
-    throw Error(text("cannot write ", path.string(), ": it is not a regular file"));
-  }
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (!fs::is_directory(folder, error)) {
     throw Error(text("cannot write ", path.string(), ": the folder ", folder.string(), " does not exist"));
@@ -164,6 +162,7 @@ void check_can_write(const fs::path& path, std::size_t bytes) {
   if (fs::exists(path, error) && access(path.c_str(), W_OK) != 0) {
     throw Error(text("cannot write ", path.string(), ": ", std::strerror(errno)));
   }
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) return;  // a device or a pipe
   // A trial says more than permission bits do: read-only mounts, quotas, network file systems.
   std::string trial = (folder / ".pinhole-XXXXXX").string();
   const int descriptor = mkstemp(trial.data());

@@ -29,8 +29,9 @@ std::optional<int> parse_arguments(CLI::App& app, int argc, char** argv);
 void print_error(std::string_view name, std::string_view message);
 
 /// While it lives, SIGINT, SIGTERM and SIGHUP only leave a note, so that the work in hand can be saved. A second
-/// signal ends the program at once. A signal that was ignored when the program started (nohup) stays ignored, and SIGPIPE is
-/// ignored too: a reader of our output that goes away (`| tee` gets the same Ctrl-C) must not cost the work.
+/// signal ends the program at once. A signal that was ignored when the program started (nohup) stays ignored. SIGPIPE and
+/// SIGXFSZ are ignored, so that they are write errors: a reader of our output that goes away (`| tee` gets the same Ctrl-C)
+/// must not cost the work, and a file that may not grow leaves nothing half-written.
 class StopSignals {
  public:
   StopSignals();
