@@ -1,0 +1,33 @@
+// The one engine of the page. It starts at once, in its own worker; whoever needs it awaits engine().
+import { load, type Pinhole, type Variant } from '../engine/index';
+import { messageOf } from './actions/errors';
+import { engineState } from './state';
+
+let starting: Promise<Pinhole> | undefined;
+
+export function engine(): Promise<Pinhole> {
+  starting ??= start();
+  return starting;
+}
+
+const instructions: Record<Variant, string> = {
+  simd: 'SIMD',
+  'simd-threads': 'SIMD',
+  'relaxed-threads': 'relaxed SIMD',
+};
+
+async function start(): Promise<Pinhole> {
+  try {
+    const started = await load({ wasmUrl: new URL('./wasm/', document.baseURI) });
+    const { variant, threads, description } = started.info;
+    engineState.value = {
+      status: 'ready',
+      runs: `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${instructions[variant]}`,
+      details: description,
+    };
+    return started;
+  } catch (error) {
+    engineState.value = { status: 'failed', message: messageOf(error) };
+    throw error;
+  }
+}

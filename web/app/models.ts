@@ -1,0 +1,55 @@
+// The models one can choose, with what a person needs to know to choose. The networks themselves are the repository's models/*.json.
+import binaryCnn from '../../models/binary_cnn.json';
+import fashionCnn from '../../models/fashion_cnn.json';
+import multiclassCnn from '../../models/multiclass_cnn.json';
+import type { InputSize, ModelSpec } from '../engine/index';
+import type { ModelId } from './state';
+
+export interface OfferedModel {
+  readonly id: ModelId;
+  readonly name: string;
+  readonly spec: ModelSpec;
+  readonly about: string;
+  /** Why it cannot learn this number of classes; null when it can. */
+  readonly refuses: (classCount: number) => string | null;
+}
+
+// A JSON import knows its arrays only as number[]; the core checks the content.
+const specOf = (json: unknown): ModelSpec => json as ModelSpec;
+
+const anyNumber = (): null => null;
+
+export const offeredModels: readonly OfferedModel[] = [
+  {
+    id: 'multiclass_cnn',
+    name: multiclassCnn.name,
+    spec: specOf(multiclassCnn),
+    about: 'One convolution, for two or more classes.',
+    refuses: anyNumber,
+  },
+  {
+    id: 'binary_cnn',
+    name: binaryCnn.name,
+    spec: specOf(binaryCnn),
+    about: 'One convolution and one output: this or that.',
+    refuses: (count) => (count === 2 ? null : 'For exactly two classes.'),
+  },
+  {
+    id: 'fashion_cnn',
+    name: fashionCnn.name,
+    spec: specOf(fashionCnn),
+    about: 'Two convolutions on small grey pictures. Quick.',
+    refuses: anyNumber,
+  },
+];
+
+export function offeredModel(id: ModelId): OfferedModel {
+  const found = offeredModels.find((one) => one.id === id);
+  if (!found) throw new Error(`no model is called ${id}`);
+  return found;
+}
+
+/** [224, 224, 3] -> "224 × 224 colour" */
+export function inputInWords([height, width, channels]: InputSize): string {
+  return `${width} × ${height} ${channels === 1 ? 'grey' : 'colour'}`;
+}

@@ -1,0 +1,59 @@
+// Keeps the whole page (its code, both builds of the engine, the sample photos) for use without a network, and adds the headers that
+// make a page cross-origin isolated, which threads need, where the host cannot send them. It never fetches from another origin.
+// vite.config.ts fills in __FILES__ and __VERSION__ when the page is built.
+/// <reference lib="webworker" />
+export type {};
+declare const self: ServiceWorkerGlobalScope;
+declare const __FILES__: readonly string[];
+declare const __VERSION__: string;
+
+const cacheName = `pinhole ${__VERSION__}`;
+
+self.addEventListener('install', (event) => {
+  event.waitUntil(
+    caches
+      .open(cacheName)
+      // 'no-cache' asks the host whether the browser's copy is still good: an old one must not be kept under a new version's name.
+      .then((cache) => cache.addAll(__FILES__.map((file) => new Request(file, { cache: 'no-cache' }))))
+      .then(() => self.skipWaiting()),
+  );
+});
+
+self.addEventListener('activate', (event) => {
+  event.waitUntil(
+    caches
+      .keys()
+      .then((names) => Promise.all(names.filter((name) => name.startsWith('pinhole ') && name !== cacheName).map((name) => caches.delete(name))))
+      .then(() => self.clients.claim()),
+  );
+});
+
+self.addEventListener('fetch', (event) => {
+  const { request } = event;
+  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin) return;
+  event.respondWith(answer(request).then(isolated));
+});
+
+async function answer(request: Request): Promise<Response> {
+  // The document comes from the network first, so that a new version is seen at once; everything it names has a hash in its name
+  // or belongs to the version in the cache.
+  if (request.mode === 'navigate') {
+    return fetch(request).catch(async () => (await kept('./')) ?? Response.error());
+  }
+  return (await kept(request)) ?? fetch(request);
+}
+
+async function kept(request: RequestInfo): Promise<Response | undefined> {
+  return (await caches.open(cacheName)).match(request, { ignoreSearch: true });
+}
+
+function isolated(response: Response): Response {
+  // An error or an opaque answer cannot be made anew.
+  if (response.status === 0 || response.type === 'opaque') return response;
+  const headers = new Headers(response.headers);
+  headers.set('Cross-Origin-Opener-Policy', 'same-origin');
+  headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+  headers.set('Cross-Origin-Resource-Policy', 'same-origin');
+  const hasBody = ![101, 204, 205, 304].includes(response.status);
+  return new Response(hasBody ? response.body : null, { status: response.status, statusText: response.statusText, headers });
+}
