@@ -253,14 +253,19 @@ std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
   const Shape input = model.input_shape();
   file.metadata["format"] = kFormat;
   file.metadata["spec"] = model.spec().dump();
-  file.metadata["classes"] = Json(info.classes).dump();
+  try {
+    file.metadata["classes"] = Json(info.classes).dump();
+  } catch (const Json::exception&) {
+    throw Error(text("a class name is not UTF-8 text: ", Json(info.classes).dump(-1, ' ', false, Json::error_handler_t::replace)));
+  }
   file.metadata["preprocessing"] = Json{{"resize", {input.h, input.w}},
                                         {"interpolation", "bilinear"},
                                         {"antialias", true},
                                         {"mode", input.c == 1 ? "L" : "RGB"},
                                         {"scale", "1/255"}}
                                        .dump();
-  file.metadata["training"] = info.training.dump();
+  // A path in the record may be no UTF-8; that must not cost a trained model.
+  file.metadata["training"] = info.training.dump(-1, ' ', false, Json::error_handler_t::replace);
   file.metadata["checksum"] = std::string(kChecksumDigits, '0');
   for (const Parameter* parameter : model.parameters()) file.tensors[parameter->name] = to_torch(*parameter);
   std::vector<std::uint8_t> bytes = write_safetensors(file);
@@ -280,7 +285,8 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
                      "\" (a plain state_dict can start a training, as initial weights)"));
   }
   const std::size_t digits = find_checksum({reinterpret_cast<const char*>(bytes.data()), header});
-  if (digits == std::string_view::npos || checksum_of(bytes, digits) != file.metadata.at("checksum")) {
+  const auto checksum = file.metadata.find("checksum");
+  if (digits == std::string_view::npos || checksum == file.metadata.end() || checksum_of(bytes, digits) != checksum->second) {
     throw Error(text(what, " is damaged: its contents do not match its checksum"));
   }
   const Json classes = parse_metadata(file, "classes", what);
