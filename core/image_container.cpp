@@ -65,6 +65,16 @@ std::uint32_t crc32(Bytes bytes) {
 [[noreturn]] void truncated_jpeg() { throw Error("truncated JPEG: the file ends before its end-of-image marker"); }
 [[noreturn]] void truncated_gif() { throw Error("truncated GIF: the file ends inside its first frame"); }
 
+/// A table holds at most 256 codes, which stb_image 2.27 (Debian 12's) does not check before it fills its arrays.
+void check_huffman_tables(Bytes segment) {
+  while (!segment.empty()) {
+    std::size_t codes = 0;
+    for (std::size_t i = 1; i <= 16 && i < segment.size(); ++i) codes += segment[i];
+    if (codes > 256 || 17 + codes > segment.size()) throw Error("damaged JPEG: a Huffman table that cannot be");
+    segment = segment.subspan(17 + codes);
+  }
+}
+
 /// Position after the sub-blocks (length byte, data, ..., 0) that start at `at`.
 std::size_t skip_gif_blocks(Bytes bytes, std::size_t at) {
   while (at < bytes.size()) {
@@ -139,6 +149,8 @@ ContainerInfo walk_jpeg(Bytes bytes) {
     at += length;
     if (marker == 0xda) {
       in_scan = true;
+    } else if (marker == 0xc4) {
+      check_huffman_tables(segment);
     } else if (marker == 0xe1 && info.exif.empty() && segment.size() > 6 && std::memcmp(segment.data(), "Exif\0", 5) == 0) {
       info.exif = segment.subspan(6);
     } else if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {

@@ -76,7 +76,7 @@ Image decode_any_image(Bytes bytes, const DecodeLimits& limits) {
   return apply_orientation(decode_webp(bytes, limits), exif_orientation(walk_webp(bytes).exif));
 }
 
-Image load_image(const std::filesystem::path& path, const DecodeLimits& limits) {
+Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits) {
   const std::vector<std::uint8_t> bytes = read_file(path);
   try {
     return decode_any_image(bytes, limits);

@@ -13,6 +13,6 @@ namespace pinhole {
 Image decode_any_image(std::span<const std::uint8_t> bytes, const DecodeLimits& limits = {});
 
 /// Reads and decodes a file; errors begin with the path.
-Image load_image(const std::filesystem::path& path, const DecodeLimits& limits = {});
+Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits = {});
 
 }  // namespace pinhole
