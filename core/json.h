@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-namespace pinhole {
+#include "json_fwd.h"
 
-using Json = nlohmann::ordered_json;
+namespace pinhole {
 
 /// Throws Error: "`what` is not JSON: ...".
 Json parse_json(std::string_view json, std::string_view what);

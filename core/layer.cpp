@@ -5,6 +5,7 @@
 #include <map>
 
 #include "error.h"
+#include "json.h"
 
 namespace pinhole {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend.h"
-#include "json.h"
+#include "json_fwd.h"
 #include "rng.h"
 
 namespace pinhole {

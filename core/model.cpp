@@ -5,6 +5,7 @@
 #include <set>
 
 #include "error.h"
+#include "json.h"
 
 namespace pinhole {
 

@@ -5,6 +5,8 @@
 #include <functional>
 #include <numeric>
 
+#include "json.h"
+
 namespace pinhole {
 
 namespace {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "check_layer.h"
+#include "json.h"
 #include "loss.h"
 
 namespace pinhole {

@@ -1,5 +1,7 @@
 // torch.nn.Dropout(p): in training each value is dropped with probability p and the others are scaled by 1 / (1 - p).
 // The mask is a function of seed, step and position, so backward makes it again instead of keeping it.
+#include <algorithm>
+
 #include "../layer.h"
 
 namespace pinhole {

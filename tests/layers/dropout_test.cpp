@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "check_layer.h"
+#include "json.h"
 
 namespace pinhole {
 

@@ -1,4 +1,5 @@
 #include "check_layer.h"
+#include "json.h"
 
 namespace pinhole {
 
