@@ -47,18 +47,19 @@ void ImageDataset::add(std::span<const std::uint8_t> pixels, int label, std::str
   names_.push_back(std::move(name));
 }
 
-void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels) const {
+void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels,
+                         ThreadPool& pool) const {
   x.resize({static_cast<int>(indices.size()), height_, width_, channels_});
   labels.resize(indices.size());
   const std::size_t bytes = image_bytes();
-  for (std::size_t n = 0; n < indices.size(); ++n) {
+  pool.parallel_for(indices.size(), [&](std::size_t n) {
     const std::uint32_t index = indices[n];
     assert(index < size());
     labels[n] = labels_[index];
     const std::uint8_t* const in = images_[index].get();
     real* const out = x.data() + n * bytes;
     for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<real>(in[i]) / real{255};
-  }
+  });
 }
 
 ImageDataset ImageDataset::subset(std::span<const std::uint32_t> indices) const {

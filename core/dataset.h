@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tensor.h"
+#include "thread_pool.h"
 
 namespace pinhole {
 
@@ -36,7 +37,7 @@ class ImageDataset {
 
   /// ToTensor: writes images `indices` as float [n, height, width, channels] in [0, 1] (divided by 255) into `x` (resized to fit)
   /// and their labels into `labels`.
-  void batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels) const;
+  void batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels, ThreadPool& pool) const;
 
   /// The images at `indices`, in that order.
   ImageDataset subset(std::span<const std::uint32_t> indices) const;

@@ -59,7 +59,7 @@ void Trainer::start_epoch() {
 StepResult Trainer::step() {
   if (position_ == order_.size()) start_epoch();
   const std::size_t count = std::min(static_cast<std::size_t>(options_.batch_size), order_.size() - position_);
-  data_.batch(std::span(order_).subspan(position_, count), x_, labels_);
+  data_.batch(std::span(order_).subspan(position_, count), x_, labels_, model_.backend().pool());
 
   const auto number = static_cast<std::uint64_t>(step_ + 1);
   const Tensor& logits = model_.forward(x_, true, options_.seed, number);
@@ -91,7 +91,7 @@ bool Evaluation::step() {
   if (count == 0) return false;
   indices_.resize(count);
   std::iota(indices_.begin(), indices_.end(), static_cast<std::uint32_t>(position_));
-  data_.batch(indices_, x_, labels_);
+  data_.batch(indices_, x_, labels_, model_.backend().pool());
   const Tensor& logits = model_.forward(x_);
   loss_sum_ += loss(model_.loss(), logits, labels_, dlogits_) * static_cast<double>(count);
   const int outputs = model_.outputs();

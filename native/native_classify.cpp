@@ -166,7 +166,7 @@ std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& 
   std::vector<Decoded> decoded(paths.size());
   pool.parallel_for(paths.size(), [&](std::size_t i) {
     try {
-      decoded[i].pixels = to_input(load_image(paths[i]), input.h, input.w, input.c);
+      decoded[i].pixels = to_input(decode_file(paths[i]), input.h, input.w, input.c);
     } catch (const std::exception& error) {
       decoded[i].problem = error.what();
     }
@@ -203,7 +203,7 @@ void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
     std::iota(indices.begin(), indices.end(), 0U);
     Tensor x;
     std::vector<int> labels;
-    batch.batch(indices, x, labels);
+    batch.batch(indices, x, labels, model.backend().pool());
     const Tensor& probabilities = model.predict(x);
     for (std::size_t i = 0; i < readable.size(); ++i) {
       const std::span<const real> row(probabilities.data() + i * classes.size(), classes.size());

@@ -240,7 +240,7 @@ TEST_P(Training, EvaluatingAndPredictingBetweenStepsChangesNothing) {
     Tensor x;
     std::vector<int> labels;
     const std::vector<std::uint32_t> one{3};
-    data.batch(one, x, labels);
+    data.batch(one, x, labels, model.backend().pool());
     model.predict(x);
   }
   EXPECT_EQ(weights_of(model), weights_of(plain));
@@ -428,7 +428,7 @@ TEST(Trainer, TwoClassesTrainABinaryNetworkWithBinaryCrossEntropy) {
   Tensor x, dlogits;
   std::vector<int> labels;
   const std::vector<std::uint32_t> all{0, 1, 2, 3, 4, 5};
-  data.batch(all, x, labels);
+  data.batch(all, x, labels, model.backend().pool());
   // -log of the probability that the network gives the right class.
   const Tensor& p = model.predict(x);
   double want = 0;
@@ -478,7 +478,7 @@ TEST(Evaluation, ConfusionIsWhatPredictSays) {
   for (std::uint32_t i = 0; i < 9; ++i) {
     Tensor x;
     std::vector<int> labels;
-    data.batch(std::vector<std::uint32_t>{i}, x, labels);
+    data.batch(std::vector<std::uint32_t>{i}, x, labels, model.backend().pool());
     const real* p = model.predict(x).data();
     want.add(labels[0], static_cast<int>(std::max_element(p, p + 3) - p));
     loss -= std::log(p[labels[0]]) / 9;

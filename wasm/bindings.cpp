@@ -5,7 +5,8 @@
 #include <emscripten/val.h>
 #include <malloc.h>
 
-#include <cmath>
+#include <algorithm>
+#include <array>
 #include <new>
 
 #include "dataset.h"
@@ -69,11 +70,8 @@ val array_of(const Range& values) {
   return array;
 }
 
-std::uint64_t seed_of(double seed) {
-  constexpr double kLargest = 9007199254740991.0;  // Number.MAX_SAFE_INTEGER
-  if (!(seed >= 0 && seed <= kLargest && std::floor(seed) == seed)) throw Error(text("seed expected a whole number of 0 or more, got ", seed));
-  return static_cast<std::uint64_t>(seed);
-}
+/// JavaScript has checked that it is a whole number from 0 to 2^53.
+std::uint64_t seed_of(double seed) { return static_cast<std::uint64_t>(seed); }
 
 // ---------------------------------------------------------------- the engine
 
@@ -108,20 +106,20 @@ DatasetPointer create_dataset(int height, int width, int channels, Strings class
   return std::make_shared<ImageDataset>(height, width, channels, emscripten::vecFromJSArray<std::string>(classes));
 }
 
-std::size_t checked(const ImageDataset& data, double index) {
-  if (!(index >= 0 && index < static_cast<double>(data.size()) && std::floor(index) == index)) {
+std::uint32_t checked(const ImageDataset& data, std::uint32_t index) {
+  if (index >= data.size()) {
     throw Error(text("the data set has ", data.size(), " images, there is no image ", index));
   }
-  return static_cast<std::size_t>(index);
+  return index;
 }
 
 void dataset_add(ImageDataset& data, const Image& image, int label, const std::string& name) {
   data.add(to_input(image, data.height(), data.width(), data.channels()), label, name);
 }
 int dataset_size(ImageDataset& data) { return static_cast<int>(data.size()); }
-int dataset_label(ImageDataset& data, double index) { return data.label(checked(data, index)); }
-std::string dataset_name(ImageDataset& data, double index) { return data.name(checked(data, index)); }
-Bytes dataset_pixels(ImageDataset& data, double index) { return Bytes(copied("Uint8Array", data.pixels(checked(data, index)))); }
+int dataset_label(ImageDataset& data, std::uint32_t index) { return data.label(checked(data, index)); }
+std::string dataset_name(ImageDataset& data, std::uint32_t index) { return data.name(checked(data, index)); }
+Bytes dataset_pixels(ImageDataset& data, std::uint32_t index) { return Bytes(copied("Uint8Array", data.pixels(checked(data, index)))); }
 Numbers dataset_counts(ImageDataset& data) { return Numbers(array_of(data.class_counts())); }
 
 SplitIndices dataset_split(ImageDataset& data, double val_fraction, double seed) {
@@ -195,7 +193,7 @@ Floats model_classify(LoadedModel& self, const Image& image) {
   const std::uint32_t first = 0;
   Tensor x;
   std::vector<int> labels;
-  data.batch({&first, 1}, x, labels);
+  data.batch({&first, 1}, x, labels, self.model.backend().pool());
   const Tensor& probabilities = self.model.predict(x);
   return Floats(copied<float>("Float32Array", {probabilities.data(), probabilities.size()}));
 }
