@@ -1,4 +1,5 @@
 // The kernels where the target has one vector width: WebAssembly SIMD (relaxed or not) and NEON.
+#if !defined(__x86_64__)
 #define PINHOLE_SIMD_TABLE kSimdBase
 #if defined(__wasm_relaxed_simd__)
 #define PINHOLE_SIMD_NAME "wasm relaxed simd"
@@ -11,3 +12,4 @@
 #endif
 #define PINHOLE_SIMD_WIDTH 4
 #include "simd_kernels.inc"
+#endif

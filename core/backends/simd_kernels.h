@@ -59,10 +59,18 @@ struct SimdKernels {
   // c is a multiple of width.
   void (*sparse_input)(int count, const int32_t* counts, const SparseEntry* entries, ptrdiff_t capacity, const float* w,
                        int c, float* dx);
-  // Entries {i * step, values[i * stride]} for the i < count whose winner[i * stride] is not kNoWinner, with the offset of
-  // the winning position in its window added; adds the values to *sum. Returns how many.
-  int (*list_winners)(int count, const uint8_t* winner, const float* values, ptrdiff_t stride, int32_t step,
-                      int32_t right, int32_t down, int32_t base, SparseEntry* entries, float* sum);
+  // For each i < count whose winner[i * stride] = q is not kNoWinner, in order: {base + i * step + corner[q], values[i * stride]}.
+  // Returns how many. `entries` has room for count + 1.
+  int (*list_winners)(int count, const uint8_t* winner, const float* values, ptrdiff_t stride, int32_t base,
+                      int32_t step, const int32_t corner[4], SparseEntry* entries);
+  // The same values by position: for q < 4, entries[q * capacity ..] = {i * step, values[i]} for the i < count with winner[i] = q;
+  // counts[q] says how many. There is room for count + 1 each.
+  void (*list_positions)(int count, const uint8_t* winner, const float* values, int32_t step, SparseEntry* const entries[4],
+                         int32_t counts[4]);
+  // sum[c] += values[r, c] where winner[r, c] is not kNoWinner.
+  void (*add_winner_columns)(int rows, int columns, const float* values, const uint8_t* winner, float* sum);
+  // The four positions of one row of windows, zero where they did not win: top and bottom rows of [2 * count, c].
+  void (*expand_winners)(int count, int c, const float* values, const uint8_t* winner, float* top, float* bottom);
 
   void (*fill)(size_t count, float value, float* y);
   void (*copy)(size_t count, const float* x, float* y);
@@ -74,6 +82,11 @@ struct SimdKernels {
   // `row` floats apart, of which rows [kh_begin, kh_end) and, by output, columns [kw_begin[i], kw_end[i]) are inside.
   void (*max_pool_row)(int count, int c, const float* x, ptrdiff_t step, ptrdiff_t row, int kw, int kh_begin, int kh_end,
                        const int32_t* kw_begin, const int32_t* kw_end, float* y, uint16_t* winner);
+  // Its reverse where windows do not overlap and lie inside: writes all kh * kw positions of each window.
+  void (*max_pool_row_backward)(int count, int c, const float* dy, const uint16_t* winner, ptrdiff_t step, ptrdiff_t row,
+                                int kh, int kw, float* dx);
+  // 2x2 windows of a finished convolution: ReLU, the largest, and who won (conv_pool's rule).
+  void (*relu_pool_row)(int count, int c, const float* top, const float* bottom, float* y, uint8_t* winner);
   void (*sgd)(const SgdConstants* s, size_t count, const float* grad, float* value, float* velocity);
   void (*adam)(const AdamConstants* s, size_t count, const float* grad, float* value, float* m, float* v);
 };

@@ -1,0 +1,10 @@
+# Flags for the kernels that are compiled once per instruction set. -O3 in every build type: without it a debug build of the
+# kernels is a hundred times slower than they are meant to be. Never -ffast-math: it breaks NaN, signed zeros and XNNPACK.
+set(PINHOLE_KERNEL_FLAGS -O3 -fno-math-errno)
+set_source_files_properties(backends/simd_base.cpp backends/simd_sse2.cpp PROPERTIES COMPILE_OPTIONS "${PINHOLE_KERNEL_FLAGS}")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT EMSCRIPTEN)
+  set(PINHOLE_KERNEL_FLAGS ${PINHOLE_KERNEL_FLAGS} -ffp-contract=fast -mfma)
+  set_source_files_properties(backends/simd_avx2.cpp PROPERTIES COMPILE_OPTIONS "${PINHOLE_KERNEL_FLAGS};-mavx2")
+  set_source_files_properties(backends/simd_avx512.cpp PROPERTIES COMPILE_OPTIONS
+    "${PINHOLE_KERNEL_FLAGS};-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
+endif()
