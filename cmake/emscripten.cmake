@@ -34,4 +34,4 @@ endif()
 include("${PINHOLE_EMSCRIPTEN}/cmake/Modules/Platform/Emscripten.cmake")
 
 # Header-only libraries (nlohmann/, stb/) copied here by scripts/setup.sh: emcc must never see /usr/include.
-set(PINHOLE_WASM_INCLUDE_DIR "${PINHOLE_CACHE_DIR}/include" CACHE PATH "header-only libraries for wasm")
+set(PINHOLE_HEADER_LIBS "${PINHOLE_CACHE_DIR}/include" CACHE PATH "header-only libraries for wasm")

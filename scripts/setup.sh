@@ -98,9 +98,9 @@ if wants wasm; then
       need 'C++ to WebAssembly' emscripten /usr/share/emscripten/emcc
     else
       FETCH_EMSCRIPTEN=yes
-      need 'C++ to WebAssembly' clang-19 /usr/bin/clang-19
-      need 'C++ to WebAssembly' lld-19 /usr/bin/wasm-ld-19
-      need 'C++ to WebAssembly' llvm-19 /usr/bin/llvm-ar-19
+      for tool in clang-19:clang-19 lld-19:wasm-ld-19 llvm-19:llvm-ar-19; do
+        need 'C++ to WebAssembly' "${tool%:*}" "/usr/bin/${tool#*:}"
+      done
     fi
   fi
 fi
@@ -113,8 +113,10 @@ if wants test; then
   need 'real data for the tests' dataset-fashion-mnist /usr/share/datasets/fashion-mnist
 fi
 if wants lint; then
-  need 'C++ formatting' clang-format clang-format
-  need 'C++ linting' clang-tidy clang-tidy
+  # Another version would lay the code out differently; Debian has this one under its own name.
+  suffix=$([ "$DEBIAN" = 0 ] || echo -19)
+  need 'C++ formatting' clang-format-19 "clang-format$suffix"
+  need 'C++ linting' clang-tidy-19 "clang-tidy$suffix"
   need 'shell linting' shellcheck shellcheck
 fi
 FETCH_XNNPACK=no
@@ -249,7 +251,7 @@ fetch_xnnpack() {
     mkdir -p "$new/$name"
     strip=1
     [ "$name" != xnnpack ] || strip=0
-    tar -xJf "$tarballs/${name}"_*.orig.tar.xz -C "$new/$name" --strip-components=$strip
+    tar -xJf "$tarballs/${name}"_*.orig.tar.xz -C "$new/$name" --strip-components=$strip --exclude=test --exclude=bench
   done
   mv "$new" "$XNNPACK_DIR"
   rm -rf "$tarballs"

@@ -1,0 +1,136 @@
+// Builds what is out of date and says nothing about the rest:  node scripts/build.mjs [native] [wasm] [engine] [web]
+//
+//   native  build/native/native/{native_train,native_classify}, build/native/tests/...
+//   wasm    build/wasm-<variant>/wasm/pinhole.{mjs,wasm}, copied for the page to web/public/wasm/<variant>/ (which the
+//           page sees as ./wasm/<variant>/) and for the package to build/pinhole/wasm/<variant>/
+//   engine  build/pinhole/: the package `pinhole` as plain ES modules with types (index.js, worker.js), for Node and browsers
+//   web     the page, by Vite with web/app/vite.config.ts
+import { copyFileSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Failure, filesBelow, heading, main, mustRun, outOfDate, root, run, setUp } from './lib.mjs';
+
+export const variants = ['simd', 'simd-threads', 'relaxed-threads'];
+
+/** Configures and builds one preset of CMakePresets.json. */
+export async function buildPreset(preset, what = preset) {
+  const folder = path.join(root, 'build', preset);
+  if (outOfDate(path.join(folder, 'build.ninja'), 'CMakePresets.json')) {
+    heading(`Configuring ${what}`);
+    const log = [];
+    const status = await run('cmake', ['--preset', preset], {
+      onLine: (line) => {
+        log.push(line);
+        if (line.includes('Building XNNPACK')) console.log(line.replace(/^-- /, '    '));
+      },
+    });
+    if (status !== 0) throw new Failure(`${log.join('\n')}\ncmake --preset ${preset} failed`);
+    const now = new Date();
+    utimesSync(path.join(folder, 'build.ninja'), now, now);
+  }
+  // Ninja's lines "[3/40] Building ..." become one that moves; everything else (warnings, errors) is shown.
+  let announced = false;
+  let width = 0;
+  const show = (line) => {
+    const progress = /^\[(\d+)\/(\d+)\] (?!Re-checking)/.exec(line);
+    if (progress && !announced) {
+      heading(`Building ${what}`);
+      announced = true;
+    }
+    if (progress && process.stdout.isTTY) {
+      const text = line.slice(0, (process.stdout.columns ?? 80) - 1);
+      process.stdout.write(`\r${text.padEnd(width)}`);
+      width = text.length;
+    } else if (!progress && !/^\[|no work to do|^$/.test(line)) {
+      console.log(`${width ? '\n' : ''}${line}`);
+      width = 0;
+    }
+  };
+  const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(os.availableParallelism());
+  await mustRun('cmake', ['--build', '--preset', preset, '--parallel', jobs], { onLine: show });
+  if (width) process.stdout.write('\n');
+}
+
+export const buildNative = () => buildPreset('native', 'native programs and tests');
+
+export async function buildWasm() {
+  for (const variant of variants) {
+    const preset = `wasm-${variant}`;
+    await buildPreset(preset, `WebAssembly (${variant})`);
+    for (const file of ['pinhole.mjs', 'pinhole.wasm']) {
+      for (const folder of ['web/public/wasm', 'build/pinhole/wasm'])
+        copyIfNewer(`build/${preset}/wasm/${file}`, `${folder}/${variant}/${file}`);
+    }
+  }
+}
+
+function copyIfNewer(from, to) {
+  if (!outOfDate(to, from)) return;
+  const target = path.join(root, to);
+  mkdirSync(path.dirname(target), { recursive: true });
+  copyFileSync(path.join(root, from), target);
+}
+
+export async function buildEngine() {
+  const stamp = path.join(root, 'build/pinhole/.stamp');
+  if (
+    !outOfDate(
+      stamp,
+      'web/engine',
+      'tsconfig.engine.json',
+      'tsconfig.base.json',
+      'package-lock.json',
+      'scripts/build.mjs',
+    )
+  )
+    return;
+  heading('Building the JavaScript package');
+  const { build } = await import('esbuild');
+  rmSync(stamp, { force: true });
+  for (const file of filesBelow('build/pinhole').filter((name) => /(\.js|\.d\.ts|\.map)$/.test(name))) rmSync(file);
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['web/engine/index.ts', 'web/engine/worker.ts'],
+    outdir: 'build/pinhole',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    target: 'es2022',
+    sourcemap: true,
+    logLevel: 'warning',
+  });
+  await mustRun('npx', ['--no-install', 'tsc', '-p', 'tsconfig.engine.json']);
+  writeFileSync(stamp, '');
+}
+
+export async function buildWeb() {
+  const stamp = path.join(root, 'build/web.stamp');
+  if (!outOfDate(stamp, 'web', 'models', 'package.json', 'package-lock.json', 'tsconfig.base.json')) return;
+  heading('Building the page');
+  const { build } = await import('vite');
+  await build({ configFile: viteConfig(), logLevel: 'warn' });
+  writeFileSync(stamp, '');
+}
+
+export function viteConfig() {
+  return path.join(root, 'web/app/vite.config.ts');
+}
+
+const builders = { native: buildNative, wasm: buildWasm, engine: buildEngine, web: buildWeb };
+
+/** Sets up and builds the named parts (all when none is named), in the order in which they need each other. */
+export async function build(...parts) {
+  const unknown = parts.filter((part) => !(part in builders));
+  if (unknown.length) throw new Failure(`unknown part '${unknown[0]}'; there are: ${Object.keys(builders).join(' ')}`);
+  for (const [name, builder] of Object.entries(builders)) {
+    if (parts.length === 0 || parts.includes(name)) await builder();
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  main(async () => {
+    await setUp('native', 'wasm', 'web');
+    await build(...process.argv.slice(2));
+  });
+}
