@@ -183,7 +183,7 @@ ContainerInfo walk_png(Bytes bytes) {
     if (critical && crc32(bytes.subspan(at + 4, 4 + length)) != u32_be(bytes, at + 8 + length)) {
       throw Error(text("damaged PNG: the checksum of its ", type, " chunk is wrong"));
     }
-    if (at == 8 && (type != "IHDR" || length != 13)) throw Error("damaged PNG: it does not begin with an IHDR chunk");
+    if ((type == "IHDR") != (at == 8) || (at == 8 && length != 13)) throw Error("damaged PNG: it must begin with an IHDR chunk and have no other");
     if (type == "IHDR") {
       info.width = u32_be(bytes, at + 8);
       info.height = u32_be(bytes, at + 12);

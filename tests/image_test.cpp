@@ -255,6 +255,17 @@ TEST(BadImage, a_bit_that_flipped_in_a_png_is_noticed) {
   }
 }
 
+TEST(BadImage, a_second_png_header_is_refused) {
+  Bytes png = sample("png_rgb.png");
+  const Bytes end(png.end() - 12, png.end());
+  png.resize(png.size() - 12);
+  const Bytes empty_header = {0, 0, 0, 0, 'I', 'H', 'D', 'R', 0xa8, 0xa1, 0xae, 0x0a};  // its checksum is right
+  png.insert(png.end(), empty_header.begin(), empty_header.end());
+  EXPECT_REFUSED(png, "must begin with an IHDR chunk");
+  png.insert(png.end(), end.begin(), end.end());
+  EXPECT_REFUSED(png, "must begin with an IHDR chunk");
+}
+
 TEST(BadImage, an_image_above_the_limit_is_refused_before_it_is_decoded) {
   EXPECT_REFUSED((bytes_of("P5 2000000 2000000 255\n")), "too large: 2000000x2000000");
   Bytes jpeg = sample("jpeg_420.jpg");
