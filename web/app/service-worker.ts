@@ -1,10 +1,11 @@
-// Keeps the whole page (its code, both builds of the engine, the sample photos) for use without a network, and adds the headers that
+// Keeps the whole page (its code, every build of the engine, the sample photos) for use without a network, and adds the headers that
 // make a page cross-origin isolated, which threads need, where the host cannot send them. It never fetches from another origin.
-// vite.config.ts fills in __FILES__ and __VERSION__ when the page is built.
+// vite.config.ts fills in __FILES__, __POLICY__ and __VERSION__ when the page is built.
 /// <reference lib="webworker" />
 export type {};
 declare const self: ServiceWorkerGlobalScope;
 declare const __FILES__: readonly string[];
+declare const __POLICY__: string;
 declare const __VERSION__: string;
 
 const cacheName = `pinhole ${__VERSION__}`;
@@ -23,7 +24,11 @@ self.addEventListener('activate', (event) => {
   event.waitUntil(
     caches
       .keys()
-      .then((names) => Promise.all(names.filter((name) => name.startsWith('pinhole ') && name !== cacheName).map((name) => caches.delete(name))))
+      .then((names) =>
+        Promise.all(
+          names.filter((name) => name.startsWith('pinhole ') && name !== cacheName).map((name) => caches.delete(name)),
+        ),
+      )
       .then(() => self.clients.claim()),
   );
 });
@@ -54,6 +59,11 @@ function isolated(response: Response): Response {
   headers.set('Cross-Origin-Opener-Policy', 'same-origin');
   headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
   headers.set('Cross-Origin-Resource-Policy', 'same-origin');
+  headers.set('Content-Security-Policy', __POLICY__);
   const hasBody = ![101, 204, 205, 304].includes(response.status);
-  return new Response(hasBody ? response.body : null, { status: response.status, statusText: response.statusText, headers });
+  return new Response(hasBody ? response.body : null, {
+    status: response.status,
+    statusText: response.statusText,
+    headers,
+  });
 }

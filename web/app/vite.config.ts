@@ -8,13 +8,14 @@ import { defineConfig, type Plugin } from 'vite';
 
 const folder = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** What threads need; `npm start` and the service worker send the same. */
+/** What threads need. The service worker sends the same, for hosts that do not. */
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
+/** As a <meta> it holds for the document; workers take theirs from the header that came with their script. */
 const policy = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
@@ -57,11 +58,13 @@ function offlineFiles(): Plugin {
           .filter((name) => name !== 'service-worker.js' && name !== 'index.html')
           .sort();
         const hash = createHash('sha256');
-        for (const name of ['index.html', 'service-worker.js', ...files]) hash.update(name).update(readFileSync(`${outDir}/${name}`));
+        for (const name of ['index.html', 'service-worker.js', ...files])
+          hash.update(name).update(readFileSync(`${outDir}/${name}`));
         const addresses = ['./', ...files.map((name) => `./${name.split('/').map(encodeURIComponent).join('/')}`)];
         const code = readFileSync(worker, 'utf8')
           .replace('__FILES__', () => JSON.stringify(addresses))
-          .replace('__VERSION__', () => hash.digest('hex').slice(0, 16));
+          .replace('__POLICY__', () => JSON.stringify(policy))
+          .replace('__VERSION__', () => JSON.stringify(hash.digest('hex').slice(0, 16)));
         writeFileSync(worker, code);
       },
     },
@@ -71,11 +74,13 @@ function offlineFiles(): Plugin {
 export default defineConfig({
   root: folder('.'),
   base: './',
+  // What is not there is answered with 404, not with the page.
+  appType: 'mpa',
   publicDir: folder('../public'),
   plugins: [contentSecurityPolicy(), offlineFiles()],
   worker: { format: 'es' },
   server: { headers: isolation },
-  preview: { headers: isolation },
+  preview: { headers: { ...isolation, 'Content-Security-Policy': policy } },
   build: {
     outDir: folder('../dist'),
     emptyOutDir: true,

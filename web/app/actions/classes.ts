@@ -31,7 +31,8 @@ export function addClass(): number {
 export function renameClass(id: number, wanted: string): string | null {
   const name = wanted.trim();
   if (name === '') return 'A class needs a name.';
-  if (classes.value.some((one) => one.id !== id && one.name === name)) return `There is already a class "${name}"; two classes cannot share a name.`;
+  if (classes.value.some((one) => one.id !== id && one.name === name))
+    return `There is already a class "${name}"; two classes cannot share a name.`;
   classes.value = classes.value.map((one) => (one.id === id ? { ...one, name } : one));
   forgetUndo();
   return null;
@@ -53,11 +54,15 @@ export function removePhoto(classId: number, photoId: number): void {
   const photo = classes.value.find((one) => one.id === classId)?.photos.find((one) => one.id === photoId);
   if (!photo) return;
   remember(`Removed ${photo.name}.`);
-  classes.value = classes.value.map((one) => (one.id === classId ? { ...one, photos: one.photos.filter(({ id }) => id !== photoId) } : one));
+  classes.value = classes.value.map((one) =>
+    one.id === classId ? { ...one, photos: one.photos.filter(({ id }) => id !== photoId) } : one,
+  );
 }
 
 export function addPhotos(classId: number, photos: readonly Photo[]): void {
-  classes.value = classes.value.map((one) => (one.id === classId ? { ...one, photos: [...one.photos, ...photos] } : one));
+  classes.value = classes.value.map((one) =>
+    one.id === classId ? { ...one, photos: [...one.photos, ...photos] } : one,
+  );
   forgetUndo();
 }
 

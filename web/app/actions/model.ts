@@ -13,12 +13,23 @@ let nextPredictionId = 1;
 /** Pictures that stay in the row of those classified. */
 const keptPredictions = 12;
 
-export async function adoptModel(next: Model, { origin, fileName }: Pick<CurrentModel, 'origin' | 'fileName'>): Promise<void> {
+export async function adoptModel(
+  next: Model,
+  { origin, fileName }: Pick<CurrentModel, 'origin' | 'fileName'>,
+): Promise<void> {
   const before = model;
   model = next;
   forgetPredictions();
   const { name, classes, input, parameters } = next.summary();
-  currentModel.value = { name, classes, input: inputInWords(input), parameters, origin, fileName, validationAccuracy: recordedAccuracy(next) };
+  currentModel.value = {
+    name,
+    classes,
+    input: inputInWords(input),
+    parameters,
+    origin,
+    fileName,
+    validationAccuracy: recordedAccuracy(next),
+  };
   if (before && before !== next) await before.dispose();
 }
 

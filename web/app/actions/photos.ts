@@ -17,16 +17,26 @@ let cancellation: AbortController | null = null;
 const photosAtOnce = 8;
 
 /** `into` is the class that takes all of them; without it, folders make or find their classes. */
-export async function addFiles(found: FoundFiles, into?: number, creditOf?: (file: File) => Credit | undefined): Promise<void> {
+export async function addFiles(
+  found: FoundFiles,
+  into?: number,
+  creditOf?: (file: File) => Credit | undefined,
+): Promise<void> {
   if (isBusy.value || reading.value) {
-    showError('data', 'The images were not added, because the classes are in use at the moment; add them again afterwards.');
+    showError(
+      'data',
+      'The images were not added, because the classes are in use at the moment; add them again afterwards.',
+    );
     return;
   }
   clearErrors('data');
   readReport.value = null;
   const total = found.groups.reduce((sum, { files }) => sum + files.length, 0);
   if (total === 0) {
-    showError('data', 'No images were found there. A folder needs sub-folders with images, one for each class, or images of one class.');
+    showError(
+      'data',
+      'No images were found there. A folder needs sub-folders with images, one for each class, or images of one class.',
+    );
     return;
   }
   cancellation = new AbortController();
@@ -51,7 +61,13 @@ export async function addFiles(found: FoundFiles, into?: number, creditOf?: (fil
           try {
             const pixels = await pixelsOf(pinhole, file, file.name, input);
             const credit = creditOf?.(file);
-            photos.push({ id: nextPhotoId++, name: file.name, file, thumbnail: await thumbnailOf(file, pixels), ...(credit && { credit }) });
+            photos.push({
+              id: nextPhotoId++,
+              name: file.name,
+              file,
+              thumbnail: await thumbnailOf(file, pixels),
+              ...(credit && { credit }),
+            });
           } catch (error) {
             unreadable.push({ name: file.name, message: messageOf(error) });
           }
@@ -69,7 +85,9 @@ export async function addFiles(found: FoundFiles, into?: number, creditOf?: (fil
       }
     }
     readReport.value = { added, cancelled: signal.aborted, ignored: found.ignored, unreadable, emptyClasses };
-    announce(`${plural(added, 'image')} added${unreadable.length > 0 ? `, ${plural(unreadable.length, 'file')} could not be read` : ''}.`);
+    announce(
+      `${plural(added, 'image')} added${unreadable.length > 0 ? `, ${plural(unreadable.length, 'file')} could not be read` : ''}.`,
+    );
   } catch (error) {
     showError('data', messageOf(error));
   } finally {

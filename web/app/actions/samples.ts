@@ -4,13 +4,21 @@ import { clearErrors, messageOf, showError } from './errors';
 import { addFiles } from './photos';
 
 interface Manifest {
-  readonly classes: readonly { readonly name: string; readonly files: readonly ({ readonly file: string } & Credit)[] }[];
+  readonly classes: readonly {
+    readonly name: string;
+    readonly files: readonly ({ readonly file: string } & Credit)[];
+  }[];
 }
 
 export const sampleFolder = new URL('./samples/photos/', document.baseURI);
 
 /** One of each class, to show what there is. */
-export const samplePreview = ['fishes/fish28.jpg', 'monuments/eiffelTower.jpg', 'renewable/windmill8.jpg', 'tools/plier1.jpg'];
+export const samplePreview = [
+  'fishes/fish28.jpg',
+  'monuments/eiffelTower.jpg',
+  'renewable/windmill8.jpg',
+  'tools/plier1.jpg',
+];
 
 export async function addSamples(): Promise<void> {
   if (isBusy.value || reading.value) return;

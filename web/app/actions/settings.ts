@@ -10,7 +10,8 @@ export function resetSettings(): void {
   settings.value = { ...defaultSettings, model: settings.value.model };
 }
 
-export type NumberSetting = 'epochs' | 'batchSize' | 'learningRate' | 'momentum' | 'weightDecay' | 'validationSplit' | 'seed';
+export type NumberSetting =
+  'epochs' | 'batchSize' | 'learningRate' | 'momentum' | 'weightDecay' | 'validationSplit' | 'seed';
 
 interface Rule {
   readonly whole: boolean;
@@ -19,19 +20,33 @@ interface Rule {
 }
 
 const rules: Record<NumberSetting, Rule> = {
-  epochs: { whole: true, accepts: (value) => value >= 1 && value <= 10_000, expected: 'a whole number from 1 to 10,000' },
-  batchSize: { whole: true, accepts: (value) => value >= 1 && value <= 4096, expected: 'a whole number from 1 to 4,096' },
+  epochs: {
+    whole: true,
+    accepts: (value) => value >= 1 && value <= 10_000,
+    expected: 'a whole number from 1 to 10,000',
+  },
+  batchSize: {
+    whole: true,
+    accepts: (value) => value >= 1 && value <= 4096,
+    expected: 'a whole number from 1 to 4,096',
+  },
   learningRate: { whole: false, accepts: (value) => value > 0 && value <= 10, expected: 'a number above 0, up to 10' },
   momentum: { whole: false, accepts: (value) => value >= 0 && value < 1, expected: 'a number from 0, below 1' },
   weightDecay: { whole: false, accepts: (value) => value >= 0 && value <= 10, expected: 'a number from 0 to 10' },
   validationSplit: { whole: false, accepts: (value) => value >= 0 && value <= 0.9, expected: 'a number from 0 to 0.9' },
-  seed: { whole: true, accepts: (value) => value >= 0 && value <= Number.MAX_SAFE_INTEGER, expected: 'a whole number from 0' },
+  seed: {
+    whole: true,
+    accepts: (value) => value >= 0 && value <= Number.MAX_SAFE_INTEGER,
+    expected: 'a whole number from 0',
+  },
 };
 
 /** What is wrong with a value; null when nothing is. */
 export function problemWith(setting: NumberSetting, value: number): string | null {
   const { whole, accepts, expected } = rules[setting];
-  return Number.isFinite(value) && (!whole || Number.isInteger(value)) && accepts(value) ? null : `Expected ${expected}.`;
+  return Number.isFinite(value) && (!whole || Number.isInteger(value)) && accepts(value)
+    ? null
+    : `Expected ${expected}.`;
 }
 
 /** The first thing that stands in the way of training, as one sentence; null when nothing does. */
@@ -40,9 +55,13 @@ export function obstacle(): string | null {
   if (all.every(({ photos }) => photos.length === 0)) return 'Add images of at least two classes first.';
   if (all.length < 2) return 'Add a second class: a classifier needs two or more.';
   const empty = all.filter(({ photos }) => photos.length === 0);
-  if (empty.length > 0) return `Add images to ${empty.map(({ name }) => name).join(', ')}, or delete ${empty.length === 1 ? 'that class' : 'those classes'}.`;
+  if (empty.length > 0)
+    return `Add images to ${empty.map(({ name }) => name).join(', ')}, or delete ${empty.length === 1 ? 'that class' : 'those classes'}.`;
   const model = offeredModel(settings.value.model);
-  if (model.refuses(all.length)) return `${model.name} tells exactly two classes apart; there are ${all.length}. Choose another model.`;
-  const wrong = (Object.keys(rules) as NumberSetting[]).find((setting) => problemWith(setting, settings.value[setting]) !== null);
+  if (model.refuses(all.length))
+    return `${model.name} tells exactly two classes apart; there are ${all.length}. Choose another model.`;
+  const wrong = (Object.keys(rules) as NumberSetting[]).find(
+    (setting) => problemWith(setting, settings.value[setting]) !== null,
+  );
   return wrong ? 'Correct the setting that is marked above.' : null;
 }

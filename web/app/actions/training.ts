@@ -6,7 +6,18 @@ import { engine } from '../engine';
 import { pixelsOf } from '../files/pixels';
 import { offeredModel } from '../models';
 import {
-  classes, history, isBusy, phase, preparing, progress, reading, report, settings, type EpochPoint, type PhotoClass, type Settings,
+  classes,
+  history,
+  isBusy,
+  phase,
+  preparing,
+  progress,
+  reading,
+  report,
+  settings,
+  type EpochPoint,
+  type PhotoClass,
+  type Settings,
   type StepPoint,
 } from '../state';
 import { announce } from './announce';
@@ -67,7 +78,9 @@ export async function train(): Promise<void> {
     }
     await adoptModel(model, { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` });
     phase.value = stopped ? 'stopped' : 'finished';
-    announce(`${stopped ? 'Training was stopped' : 'Training has finished'}.${evaluation ? ` Validation accuracy ${percent(evaluation.accuracy)}.` : ''}`);
+    announce(
+      `${stopped ? 'Training was stopped' : 'Training has finished'}.${evaluation ? ` Validation accuracy ${percent(evaluation.accuracy)}.` : ''}`,
+    );
   } catch (error) {
     await model?.dispose().catch(() => undefined);
     phase.value = 'failed';
@@ -182,11 +195,20 @@ function announceEpoch({ epoch, trainAccuracy, valAccuracy }: EpochEvent, epochs
   const now = performance.now();
   if (now - announcedAt < 4000) return;
   announcedAt = now;
-  const accuracy = valAccuracy === undefined ? `training accuracy ${percent(trainAccuracy)}` : `validation accuracy ${percent(valAccuracy)}`;
-  announce(`Epoch ${epoch} of ${epochs}: ${accuracy}${progress.value ? `, ${duration(progress.value.secondsLeft)} left` : ''}.`);
+  const accuracy =
+    valAccuracy === undefined
+      ? `training accuracy ${percent(trainAccuracy)}`
+      : `validation accuracy ${percent(valAccuracy)}`;
+  announce(
+    `Epoch ${epoch} of ${epochs}: ${accuracy}${progress.value ? `, ${duration(progress.value.secondsLeft)} left` : ''}.`,
+  );
 }
 
-function reportOf({ accuracy, confusion, perClass }: Evaluation, names: readonly string[], images: number): NonNullable<typeof report.value> {
+function reportOf(
+  { accuracy, confusion, perClass }: Evaluation,
+  names: readonly string[],
+  images: number,
+): NonNullable<typeof report.value> {
   return {
     classes: names,
     images,

@@ -42,7 +42,12 @@ export function AdvancedSettings(): JSX.Element {
         <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
       </div>
       {!isDefault && (
-        <button type="button" class="button button--quiet button--small" disabled={isBusy.value} onClick={resetSettings}>
+        <button
+          type="button"
+          class="button button--quiet button--small"
+          disabled={isBusy.value}
+          onClick={resetSettings}
+        >
           Back to the defaults
         </button>
       )}

@@ -78,7 +78,11 @@ function sizeOf(element: HTMLElement): { width: number; height: number } {
 }
 
 function options(
-  element: HTMLElement, lines: readonly ChartLine[], end: number, format: (value: number) => string, range: readonly [number, number] | undefined,
+  element: HTMLElement,
+  lines: readonly ChartLine[],
+  end: number,
+  format: (value: number) => string,
+  range: readonly [number, number] | undefined,
 ): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string): string => style.getPropertyValue(name).trim();

@@ -46,7 +46,13 @@ export function ClassCard({ photoClass, index }: { photoClass: PhotoClass; index
             }}
           />
           <span class="class-card__count numbers">{plural(photos.length, 'image')}</span>
-          <button type="button" class="button button--quiet button--icon" aria-label={`Delete ${name}`} disabled={isLocked} onClick={() => deleteClass(id)}>
+          <button
+            type="button"
+            class="button button--quiet button--icon"
+            aria-label={`Delete ${name}`}
+            disabled={isLocked}
+            onClick={() => deleteClass(id)}
+          >
             <Icon name="trash" />
           </button>
         </header>

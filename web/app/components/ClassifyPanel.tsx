@@ -1,7 +1,15 @@
 // Step 3: show the model a picture; save it or open another.
 import type { JSX } from 'preact';
 import { classifyFiles, openModel, saveModel, showPrediction } from '../actions/model';
-import { classifying, currentModel, isBusy, predictions, shownPrediction, type CurrentModel, type Prediction } from '../state';
+import {
+  classifying,
+  currentModel,
+  isBusy,
+  predictions,
+  shownPrediction,
+  type CurrentModel,
+  type Prediction,
+} from '../state';
 import { classColour } from './colours';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
@@ -14,7 +22,12 @@ import { percent, plural } from './words';
 export function ClassifyPanel(): JSX.Element {
   const model = currentModel.value;
   return (
-    <Panel id="classify" number={3} title="Classify" summary={model ? plural(model.classes.length, 'class', 'classes') : null}>
+    <Panel
+      id="classify"
+      number={3}
+      title="Classify"
+      summary={model ? plural(model.classes.length, 'class', 'classes') : null}
+    >
       <DropZone class="stack" onDrop={(transfer) => dropped(Array.from(transfer.files))}>
         {model ? <ModelCard model={model} /> : <NoModel />}
         <Errors place="model" />
@@ -41,7 +54,9 @@ function NoModel(): JSX.Element {
     <div class="drop-zone first-run">
       <Icon name="sparkle" />
       <h3>No model yet</h3>
-      <p class="soft">Train one in step 2, or open one that was saved before, here or by native_train. It needs no photos to classify.</p>
+      <p class="soft">
+        Train one in step 2, or open one that was saved before, here or by native_train. It needs no photos to classify.
+      </p>
       <OpenButton />
     </div>
   );
@@ -98,7 +113,13 @@ function PicturePicker({ isFirst }: { isFirst: boolean }): JSX.Element {
   return (
     <div class={`drop-zone picker ${isFirst ? 'picker--first' : ''}`}>
       <span class="soft">Drop a picture here, or</span>
-      <FileButton class={isFirst ? 'button--primary' : ''} label="Choose a picture to classify" accept="image/*,.ppm,.pgm,.tga" multiple onFiles={(files) => void classifyFiles(files)}>
+      <FileButton
+        class={isFirst ? 'button--primary' : ''}
+        label="Choose a picture to classify"
+        accept="image/*,.ppm,.pgm,.tga"
+        multiple
+        onFiles={(files) => void classifyFiles(files)}
+      >
         <Icon name="image" />
         Choose a picture
       </FileButton>
@@ -126,7 +147,14 @@ function Earlier({ all, shown }: { all: readonly Prediction[]; shown: Prediction
     <ul class="earlier" aria-label="Classified pictures">
       {all.map((one) => (
         <li key={one.id}>
-          <button type="button" class="earlier__one" aria-pressed={one === shown} aria-label={`Show ${one.name}`} title={one.name} onClick={() => showPrediction(one.id)}>
+          <button
+            type="button"
+            class="earlier__one"
+            aria-pressed={one === shown}
+            aria-label={`Show ${one.name}`}
+            title={one.name}
+            onClick={() => showPrediction(one.id)}
+          >
             <img src={one.picture} alt="" />
           </button>
         </li>

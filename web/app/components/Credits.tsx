@@ -4,7 +4,9 @@ import type { JSX } from 'preact';
 import { classes } from '../state';
 
 const credited = computed(() =>
-  classes.value.flatMap(({ photos }) => photos.flatMap(({ id, name, credit }) => (credit ? [{ id, name, ...credit }] : []))),
+  classes.value.flatMap(({ photos }) =>
+    photos.flatMap(({ id, name, credit }) => (credit ? [{ id, name, ...credit }] : [])),
+  ),
 );
 
 export function Credits(): JSX.Element | null {

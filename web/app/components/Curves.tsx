@@ -17,7 +17,11 @@ export function Curves(): JSX.Element {
         end={planned}
         x={steps.map(({ at }) => at)}
         lines={hasValidation ? loss : loss.slice(0, 2)}
-        summary={last ? `Training ${last.trainLoss.toFixed(3)}${last.validationLoss === null ? '' : `, validation ${last.validationLoss.toFixed(3)}`}` : 'First epoch'}
+        summary={
+          last
+            ? `Training ${last.trainLoss.toFixed(3)}${last.validationLoss === null ? '' : `, validation ${last.validationLoss.toFixed(3)}`}`
+            : 'First epoch'
+        }
         format={(value) => (value >= 100 ? value.toFixed(0) : value.toFixed(value < 1 ? 2 : 1))}
       />
       <Chart
@@ -25,7 +29,11 @@ export function Curves(): JSX.Element {
         end={planned}
         x={[0, ...epochs.map(({ epoch }) => epoch)]}
         lines={hasValidation ? accuracy : accuracy.slice(0, 1)}
-        summary={last ? `Training ${percent(last.trainAccuracy)}${last.validationAccuracy === null ? '' : `, validation ${percent(last.validationAccuracy)}`}` : 'First epoch'}
+        summary={
+          last
+            ? `Training ${percent(last.trainAccuracy)}${last.validationAccuracy === null ? '' : `, validation ${percent(last.validationAccuracy)}`}`
+            : 'First epoch'
+        }
         format={(value) => `${Math.round(value * 100)} %`}
         range={[0, 1]}
       />
@@ -50,14 +58,28 @@ function lossLines({ steps, epochs }: History): ChartLine[] {
   return [
     { name: 'each batch', colour: '--chart-faint', values: steps.map(({ loss }) => loss), isThin: true },
     { name: 'training', colour: '--chart-training', values: atEnd(({ trainLoss }) => trainLoss) },
-    { name: 'validation', colour: '--chart-validation', values: atEnd(({ validationLoss }) => validationLoss), isDashed: true },
+    {
+      name: 'validation',
+      colour: '--chart-validation',
+      values: atEnd(({ validationLoss }) => validationLoss),
+      isDashed: true,
+    },
   ];
 }
 
 function accuracyLines({ epochs }: History): ChartLine[] {
   return [
-    { name: 'training', colour: '--chart-training', values: [null, ...epochs.map(({ trainAccuracy }) => trainAccuracy)] },
-    { name: 'validation', colour: '--chart-validation', values: [null, ...epochs.map(({ validationAccuracy }) => validationAccuracy)], isDashed: true },
+    {
+      name: 'training',
+      colour: '--chart-training',
+      values: [null, ...epochs.map(({ trainAccuracy }) => trainAccuracy)],
+    },
+    {
+      name: 'validation',
+      colour: '--chart-validation',
+      values: [null, ...epochs.map(({ validationAccuracy }) => validationAccuracy)],
+      isDashed: true,
+    },
   ];
 }
 

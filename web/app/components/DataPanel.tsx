@@ -43,7 +43,10 @@ function FirstRun(): JSX.Element {
     <div class="drop-zone first-run">
       <Icon name="folder" />
       <h3>Drop a folder of photos here</h3>
-      <p class="soft">Its sub-folders become the classes: one for each kind of thing you want to tell apart. 20 photos of each are a start.</p>
+      <p class="soft">
+        Its sub-folders become the classes: one for each kind of thing you want to tell apart. 20 photos of each are a
+        start.
+      </p>
       <div class="row first-run__ways">
         <FolderButton isPrimary />
         <AddClassButton />
@@ -80,7 +83,12 @@ function AddMore(): JSX.Element {
 
 function FolderButton({ isPrimary }: { isPrimary?: boolean }): JSX.Element {
   return (
-    <FileButton class={isPrimary ? 'button--primary' : ''} folder disabled={isLocked()} onFiles={(files) => void addFiles(filesOfInput(files))}>
+    <FileButton
+      class={isPrimary ? 'button--primary' : ''}
+      folder
+      disabled={isLocked()}
+      onFiles={(files) => void addFiles(filesOfInput(files))}
+    >
       <Icon name="folder" />
       Choose a folder
     </FileButton>
@@ -118,7 +126,14 @@ function Reading(): JSX.Element | null {
           Cancel
         </button>
       </div>
-      <div class="progress" role="progressbar" aria-label="Images read" aria-valuemin={0} aria-valuemax={total} aria-valuenow={done}>
+      <div
+        class="progress"
+        role="progressbar"
+        aria-label="Images read"
+        aria-valuemin={0}
+        aria-valuemax={total}
+        aria-valuenow={done}
+      >
         <div class="progress__bar" style={{ '--share': total > 0 ? done / total : 0 }} />
       </div>
     </div>

@@ -25,9 +25,11 @@ export function EvaluationReport({ report }: { report: Report }): JSX.Element {
 function Confusion({ report: { classes, confusion } }: { report: Report }): JSX.Element {
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label="Confusion matrix">
-      <table class="confusion">
+      <table class="confusion" style={{ '--classes': classes.length }}>
         <caption>
-          Confusion matrix <span class="soft small">rows: what it is, columns: what the model said</span>
+          Confusion matrix
+          <br />
+          <span class="soft small">Rows: what it is. Columns: what the model said.</span>
         </caption>
         <thead>
           <tr>

@@ -1,6 +1,6 @@
 // What this is, that nothing leaves it, and what it runs on; and the way to each step.
 import type { JSX } from 'preact';
-import { currentModel, engineState, isBusy, photoCount, progress } from '../state';
+import { currentModel, engineState, isBusy, photoCount, progress, report } from '../state';
 import { Icon } from './Icon';
 import { percent, plural } from './words';
 
@@ -53,7 +53,13 @@ function EngineFact(): JSX.Element {
 /** On narrow screens, where the steps stand below each other. */
 export function StepLinks(): JSX.Element {
   const model = currentModel.value;
-  const training = isBusy.value ? (progress.value ? percent(progress.value.share, 0) : 'starting') : null;
+  const training = isBusy.value
+    ? progress.value
+      ? percent(progress.value.share, 0)
+      : 'starting'
+    : report.value
+      ? `accuracy ${percent(report.value.accuracy, 0)}`
+      : null;
   const steps = [
     { id: 'data', name: 'Data', state: photoCount.value > 0 ? plural(photoCount.value, 'image') : null },
     { id: 'train', name: 'Train', state: training },

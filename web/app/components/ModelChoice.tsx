@@ -14,7 +14,10 @@ export function ModelChoice(): JSX.Element {
         const reason = count > 0 ? refuses(count) : null;
         const isChosen = settings.value.model === id;
         return (
-          <label key={id} class={`model ${isChosen ? 'model--chosen' : ''} ${reason && !isChosen ? 'is-disabled' : ''}`}>
+          <label
+            key={id}
+            class={`model ${isChosen ? 'model--chosen' : ''} ${reason && !isChosen ? 'is-disabled' : ''}`}
+          >
             <input
               type="radio"
               name="model"

@@ -17,7 +17,12 @@ export function Notice({ kind, children, onDismiss }: Properties): JSX.Element {
       <Icon name={kind === 'error' ? 'alert' : 'check'} />
       <div>{children}</div>
       {onDismiss && (
-        <button type="button" class="button button--quiet button--icon" aria-label="Dismiss this message" onClick={onDismiss}>
+        <button
+          type="button"
+          class="button button--quiet button--icon"
+          aria-label="Dismiss this message"
+          onClick={onDismiss}
+        >
           <Icon name="close" />
         </button>
       )}

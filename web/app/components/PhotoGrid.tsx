@@ -37,7 +37,14 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
     requestAnimationFrame(() => focus(Math.min(index, photos.length - 2)));
   };
   const keys = (event: KeyboardEvent): void => {
-    const steps: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -shown.length, End: shown.length };
+    const steps: Record<string, number> = {
+      ArrowRight: 1,
+      ArrowDown: 1,
+      ArrowLeft: -1,
+      ArrowUp: -1,
+      Home: -shown.length,
+      End: shown.length,
+    };
     const step = steps[event.key];
     if (step !== undefined) {
       event.preventDefault();
@@ -50,7 +57,12 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
 
   return (
     <>
-      <ul class={`photos ${isOpen ? 'photos--open' : ''}`} ref={list} aria-label={`Photos of ${photoClass.name}`} onKeyDown={keys}>
+      <ul
+        class={`photos ${isOpen ? 'photos--open' : ''}`}
+        ref={list}
+        aria-label={`Photos of ${photoClass.name}`}
+        onKeyDown={keys}
+      >
         {shown.map((photo, index) => (
           <li key={photo.id} class="photo" title={photo.name}>
             <img src={photo.thumbnail} alt={photo.name} width="64" height="64" draggable={false} />
@@ -71,7 +83,12 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
       <div class="row photos__actions">
         {children}
         {photos.length > collapsedCount && (
-          <button type="button" class="button button--quiet button--small" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+          <button
+            type="button"
+            class="button button--quiet button--small"
+            aria-expanded={isOpen}
+            onClick={() => setOpen(!isOpen)}
+          >
             {isOpen ? 'Show fewer' : `Show all ${photos.length}`}
           </button>
         )}

@@ -10,7 +10,8 @@ const shownInOrder = 10;
 export function Probabilities({ prediction: { name, probabilities } }: { prediction: Prediction }): JSX.Element {
   const ranked = probabilities.map((one, index) => ({ ...one, index })).sort((a, b) => b.probability - a.probability);
   const best = ranked[0];
-  const bars = probabilities.length > shownInOrder ? ranked.slice(0, shownInOrder) : [...ranked].sort((a, b) => a.index - b.index);
+  const bars =
+    probabilities.length > shownInOrder ? ranked.slice(0, shownInOrder) : [...ranked].sort((a, b) => a.index - b.index);
   return (
     <div class="probabilities">
       <p class="probabilities__best">

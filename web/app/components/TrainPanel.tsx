@@ -34,7 +34,13 @@ function summary(): string | null {
 
 function TrainButton(): JSX.Element {
   if (isBusy.value) return <Running />;
-  const reason = obstacle() ?? (reading.value ? 'The images are still being read.' : engineState.value.status === 'failed' ? 'The engine could not start.' : null);
+  const reason =
+    obstacle() ??
+    (reading.value
+      ? 'The images are still being read.'
+      : engineState.value.status === 'failed'
+        ? 'The engine could not start.'
+        : null);
   return (
     <div class="train-button">
       <button
@@ -85,7 +91,12 @@ function Running(): JSX.Element {
             </>
           )}
         </span>
-        <button type="button" class="button button--small working__stop" disabled={phase.value === 'stopping'} onClick={stop}>
+        <button
+          type="button"
+          class="button button--small working__stop"
+          disabled={phase.value === 'stopping'}
+          onClick={stop}
+        >
           <Icon name="stop" />
           {phase.value === 'stopping' ? 'Stopping…' : 'Stop'}
         </button>
@@ -100,7 +111,10 @@ function Outcome(): JSX.Element | null {
   if (phase.value === 'stopped') {
     return (
       <Notice kind="info">
-        <p>Stopped after {epochs.length === 1 ? '1 whole epoch' : `${epochs.length} whole epochs`}. The model keeps what it learned so far.</p>
+        <p>
+          Stopped after {epochs.length === 1 ? '1 whole epoch' : `${epochs.length} whole epochs`}. The model keeps what
+          it learned so far.
+        </p>
       </Notice>
     );
   }
@@ -108,7 +122,8 @@ function Outcome(): JSX.Element | null {
     return (
       <Notice kind="info">
         <p>
-          Trained in {seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}. <a href="#classify">Try it on a picture</a>.
+          Trained in {seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}.{' '}
+          <a href="#classify">Try it on a picture</a>.
         </p>
       </Notice>
     );

@@ -4,5 +4,5 @@ import type { CSSProperties } from 'preact';
 const colourCount = 8;
 
 export function classColour(index: number): CSSProperties {
-  return { '--class-colour': `var(--class-${index % colourCount})` } as CSSProperties;
+  return { '--class-colour': `var(--class-${index % colourCount})` };
 }

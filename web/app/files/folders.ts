@@ -55,9 +55,7 @@ export function filesOfDrop(transfer: DataTransfer): Promise<FoundFiles> {
 
 /** Reads an <input type="file">, `webkitdirectory` or not. */
 export function filesOfInput(files: Iterable<File>): FoundFiles {
-  return group(
-    Array.from(files, (file) => ({ path: (file.webkitRelativePath || file.name).split('/'), file })),
-  );
+  return group(Array.from(files, (file) => ({ path: (file.webkitRelativePath || file.name).split('/'), file })));
 }
 
 async function walk(entry: FileSystemEntry, parents: readonly string[]): Promise<PlacedFile[]> {

@@ -14,7 +14,9 @@ export interface ThumbnailAnswer {
 const side = 144;
 
 async function draw({ file, pixels }: ThumbnailRequest): Promise<Blob> {
-  const picture = await createImageBitmap(file).catch(() => createImageBitmap(new ImageData(pixels.data, pixels.width, pixels.height)));
+  const picture = await createImageBitmap(file).catch(() =>
+    createImageBitmap(new ImageData(pixels.data, pixels.width, pixels.height)),
+  );
   const canvas = new OffscreenCanvas(side, side);
   const context = canvas.getContext('2d');
   if (!context) throw new Error('this browser cannot draw in a worker');

@@ -1,0 +1,123 @@
+// What the browser tests share: the served page in Chromium, photos on disk, and a watch over what a page must never do.
+// Every page is watched: a console error or a request to another origin fails the test that opened it.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { chromium } from 'playwright-core';
+
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+export const samples = path.join(root, 'web/public/samples/photos');
+
+const executablePath = process.env.PINHOLE_CHROMIUM ?? '/usr/bin/chromium';
+const browserArguments = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+];
+
+export function launch() {
+  assert.ok(existsSync(executablePath), `no Chromium at ${executablePath}; PINHOLE_CHROMIUM says where it is`);
+  return chromium.launch({ executablePath, args: browserArguments });
+}
+
+/** Opens the page in a context of its own and waits for the engine. `check()` fails if the page did what it must not. */
+export async function openPage(browser, url, options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(`console error: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => faults.push(`uncaught: ${error.message}`));
+  // The context's requests include those of workers and of the service worker.
+  context.on('request', (request) => {
+    const address = request.url();
+    if (/^https?:/.test(address) && new URL(address).origin !== new URL(url).origin)
+      faults.push(`request to ${address}`);
+    if (request.method() !== 'GET') faults.push(`${request.method()} ${address}`);
+  });
+  await page.goto(url);
+  await engineReady(page);
+  const close = async () => {
+    await context.close();
+    assert.deepEqual(faults, []);
+  };
+  return { context, page, close };
+}
+
+/** Resolves to what the engine says it runs on. */
+export async function engineReady(page) {
+  const fact = page.getByText(/^\d+ threads?, .*SIMD$/);
+  await fact.waitFor({ timeout: 20_000 });
+  return fact.innerText();
+}
+
+/** A folder of class folders with the first photos of the sample set; removed by the returned function. */
+export function photoFolder(classes, photosOfEach) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'pinhole-photos-'));
+  for (const name of classes) {
+    mkdirSync(path.join(folder, name));
+    for (const file of readdirSync(path.join(samples, name)).sort().slice(0, photosOfEach)) {
+      cpSync(path.join(samples, name, file), path.join(folder, name, file));
+    }
+  }
+  return { folder, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+/** Drops files or folders on an element, as the operating system does. */
+export async function dropOn(page, target, paths) {
+  const box = await target.boundingBox();
+  assert.ok(box, 'the drop target is not on the screen');
+  const session = await page.context().newCDPSession(page);
+  const at = { x: box.x + box.width / 2, y: box.y + Math.min(box.height / 2, 40) };
+  const data = { items: [], files: paths, dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'])
+    await session.send('Input.dispatchDragEvent', { type, ...at, data });
+  await session.detach();
+}
+
+/** The probabilities on the screen: { label: probability }. */
+export async function shownProbabilities(page) {
+  const meters = page.getByRole('list', { name: 'Probabilities' }).getByRole('meter');
+  await meters.first().waitFor();
+  const pairs = await meters.evaluateAll((all) =>
+    all.map((meter) => [meter.getAttribute('aria-label'), Number(meter.getAttribute('aria-valuenow'))]),
+  );
+  return Object.fromEntries(pairs);
+}
+
+/** Classifies a file and returns its probabilities. */
+export async function classify(page, file) {
+  await page.getByLabel('Choose a picture to classify').setInputFiles(file);
+  await page
+    .getByRole('region', { name: 'Result' })
+    .getByRole('img', { name: path.basename(file) })
+    .waitFor();
+  return shownProbabilities(page);
+}
+
+/** Runs one of the native programs and returns what it printed. */
+export async function native(program, ...args) {
+  const { stdout } = await promisify(execFile)(path.join(root, 'build/native/native', program), args, {
+    maxBuffer: 1 << 26,
+  });
+  return stdout;
+}
+
+export function assertClose(actual, expected, tolerance, where) {
+  assert.deepEqual(Object.keys(actual).sort(), Object.keys(expected).sort(), where);
+  for (const [label, probability] of Object.entries(expected)) {
+    assert.ok(
+      Math.abs(actual[label] - probability) <= tolerance,
+      `${where}, ${label}: ${actual[label]} in the page, ${probability} expected`,
+    );
+  }
+}
