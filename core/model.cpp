@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <new>
 #include <set>
 
 #include "error.h"
@@ -166,13 +168,17 @@ struct Model::Impl {
     }
   }
 
+  static constexpr std::size_t kMostInArena = std::numeric_limits<std::size_t>::max() / sizeof(real);
+
   /// Gives every output and gradient its place in one arena.
   void plan(int batch, bool training) {
     batch = std::max(batch, planned_batch);
     training = training || planned_training;
     const auto bytes = [&](const Shape& item) {
+      const std::size_t values = item.with_n(batch).size();
+      if (values > kMostInArena) throw std::bad_alloc();
       // Every tensor starts on a cache line and is followed by the slack that vector kernels may read.
-      return (item.item() * static_cast<std::size_t>(batch) + 32 + 15) / 16 * 16;
+      return (values + 32 + 15) / 16 * 16;
     };
     // Regions: in training one for every output that is not made in place; in inference two in turn. Then up to two for gradients.
     std::vector<std::size_t> regions;
@@ -212,6 +218,7 @@ struct Model::Impl {
     std::size_t total = 0;
     for (std::size_t r = 0; r < regions.size(); ++r) {
       offset[r] = total;
+      if (regions[r] > kMostInArena - total) throw std::bad_alloc();
       total += regions[r];
     }
     arena = Buffer();  // first give back, then take: the peak is what counts

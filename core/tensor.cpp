@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 #include "error.h"
@@ -17,6 +18,7 @@ constexpr std::size_t kSlackBytes = 128;
 std::string item_text(const Shape& shape) { return text(shape.h, 'x', shape.w, 'x', shape.c); }
 
 Buffer::Buffer(std::size_t count) : count_(count) {
+  if (count > (std::numeric_limits<std::size_t>::max() - kSlackBytes - kAlignment) / sizeof(real)) throw std::bad_alloc();
   const std::size_t bytes = (count * sizeof(real) + kSlackBytes + kAlignment - 1) / kAlignment * kAlignment;
   auto* pointer = static_cast<real*>(std::aligned_alloc(kAlignment, bytes));
   if (pointer == nullptr) throw std::bad_alloc();

@@ -9,12 +9,20 @@
 
 namespace pinhole {
 
+/// a * b, or the largest size where that overflows (on wasm at 4 GiB): a size that every allocation refuses.
+constexpr std::size_t saturating_product(std::size_t a, std::size_t b) {
+  std::size_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? static_cast<std::size_t>(-1) : product;
+}
+
 struct Shape {
   int n = 0, h = 0, w = 0, c = 0;
 
-  std::size_t size() const { return static_cast<std::size_t>(n) * item(); }
+  std::size_t size() const { return saturating_product(static_cast<std::size_t>(n), item()); }
   /// Values of one image.
-  std::size_t item() const { return static_cast<std::size_t>(h) * static_cast<std::size_t>(w) * static_cast<std::size_t>(c); }
+  std::size_t item() const {
+    return saturating_product(saturating_product(static_cast<std::size_t>(h), static_cast<std::size_t>(w)), static_cast<std::size_t>(c));
+  }
   Shape with_n(int batch) const { return {batch, h, w, c}; }
   bool operator==(const Shape&) const = default;
 };

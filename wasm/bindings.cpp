@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <stdexcept>
 
 #include "dataset.h"
 #include "error.h"
@@ -31,6 +32,8 @@ EMSCRIPTEN_DECLARE_VAL_TYPE(Scores);
 
 // ---------------------------------------------------------------- errors
 
+constexpr const char* kOutOfMemory = "out of memory: use fewer or smaller images, a smaller batch or a smaller model";
+
 template <auto Function>
 struct Guarded;
 
@@ -42,7 +45,9 @@ struct Guarded<Function> {
     try {
       return Function(std::forward<Arguments>(arguments)...);
     } catch (const std::bad_alloc&) {
-      message = "out of memory: use fewer or smaller images, a smaller batch or a smaller model";
+      message = kOutOfMemory;
+    } catch (const std::length_error&) {  // a vector's way to say the same
+      message = kOutOfMemory;
     } catch (const std::exception& problem) {
       message = problem.what();
     }

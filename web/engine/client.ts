@@ -79,7 +79,13 @@ class Connection {
     const call = this.pending.get(message.id);
     if (!call) return;
     if (message.kind === 'progress') {
-      call.onProgress?.(message.progress);
+      try {
+        call.onProgress?.(message.progress);
+      } catch (error) {  // thrown by the caller's own callback: the call ends with it
+        call.onProgress = undefined;
+        call.reject(error instanceof Error ? error : new Error(messageOf(error)));
+        this.port.post({ kind: 'stop', id: message.id });
+      }
       return;
     }
     this.pending.delete(message.id);
@@ -335,6 +341,6 @@ export class Model {
 }
 
 /** A File knows its name. */
-function nameOf(source: object, otherwise: string): string {
-  return 'name' in source && typeof source.name === 'string' && source.name !== '' ? source.name : otherwise;
+function nameOf(source: unknown, otherwise: string): string {
+  return typeof source === 'object' && source !== null && 'name' in source && typeof source.name === 'string' && source.name !== '' ? source.name : otherwise;
 }

@@ -17,6 +17,13 @@ export function wholeNumber(name: string, value: unknown, fallback: number, mini
   throw new Error(`${name} expected a whole number of ${minimum} or more, got ${whole}`);
 }
 
+/** Beyond 2^53 two seeds could be one. */
+export function seedNumber(value: unknown): number {
+  const seed = number('seed', value, 0);
+  if (Number.isSafeInteger(seed) && seed >= 0) return seed;
+  throw new Error(`seed expected a whole number of 0 or more, got ${seed}`);
+}
+
 function flag(name: string, value: unknown, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
@@ -37,7 +44,7 @@ export function checkedSettings(settings: TrainSettings): CheckedSettings {
     momentum: number('momentum', settings.momentum, 0.9),
     nesterov: flag('nesterov', settings.nesterov, false),
     weightDecay: number('weightDecay', settings.weightDecay, 0),
-    seed: number('seed', settings.seed, 0),
+    seed: seedNumber(settings.seed),
     shuffle: flag('shuffle', settings.shuffle, true),
   };
 }

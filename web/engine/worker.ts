@@ -6,9 +6,9 @@ import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject }
 import { listenToOwner, messageOf, yieldToMessages } from './environment.js';
 import type { CallMessage, CallName, Calls, FromWorker, Handle, ModelCreated, Part, Progress, ToWorker } from './protocol.js';
 import { trainingRecord } from './record.js';
-import { checkedSettings, labelIndex, wholeNumber } from './settings.js';
+import { checkedSettings, labelIndex, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
-import type { EngineInfo, ImageSource, ModelSpec, TrainingRecord } from './types.js';
+import type { EngineInfo, ImageSource, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
 import { loadCore } from './variants.js';
 
 interface Engine {
@@ -126,20 +126,25 @@ async function bytesOf(source: Uint8Array | ArrayBuffer | Blob): Promise<Uint8Ar
   throw new Error('expected bytes: a Uint8Array, an ArrayBuffer or a Blob');
 }
 
+function isPixels(source: unknown): source is RgbaImage {
+  return typeof source === 'object' && source !== null && 'data' in source && ArrayBuffer.isView(source.data);
+}
+
+function fromPixels({ data, width, height }: RgbaImage): CoreImage {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return started().core.Image.fromRgba(bytes, wholeNumber('width', width, 0, 1), wholeNumber('height', height, 0, 1));
+}
+
+async function decode(source: ImageSource): Promise<CoreImage> {
+  if (isPixels(source)) return fromPixels(source);
+  const bytes = await bytesOf(source);
+  const pixels = await decodeInBrowser(bytes);
+  return pixels ? fromPixels(pixels) : started().core.Image.decode(bytes);
+}
+
 /** Calls `use` with the decoded image, then frees it. */
 async function withImage(source: ImageSource, use: (image: CoreImage) => void): Promise<void> {
-  const { core } = started();
-  let image: CoreImage;
-  const given = 'data' in source && 'width' in source ? source : undefined;
-  const encoded = given ? undefined : await bytesOf(source as Uint8Array | ArrayBuffer | Blob);
-  const pixels = given ?? (encoded && await decodeInBrowser(encoded));
-  if (pixels) {
-    const { data, width, height } = pixels;
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    image = core.Image.fromRgba(bytes, wholeNumber('width', width, 0, 1), wholeNumber('height', height, 0, 1));
-  } else {
-    image = core.Image.decode(encoded ?? new Uint8Array());
-  }
+  const image = await decode(source);
   try {
     use(image);
   } finally {
@@ -220,7 +225,7 @@ const answers: Answers = {
     const entry = datasetOf(dataset);
     return using([entry], async () => {
       await entry.adding;
-      const { train, val } = entry.core.split(valFraction, seed);
+      const { train, val } = entry.core.split(valFraction, seedNumber(seed));
       const trainPart = entry.core.subset(train);
       try {
         return { val: keepDataset(entry.core.subset(val), entry.classes), train: keepDataset(trainPart, entry.classes) };
@@ -250,7 +255,7 @@ const answers: Answers = {
   },
 
   pixels({ dataset, index }) {
-    return datasetOf(dataset).core.pixels(index);
+    return datasetOf(dataset).core.pixels(wholeNumber('index', index, 0, 0));
   },
 
   disposeDataset({ dataset }) {
@@ -259,7 +264,7 @@ const answers: Answers = {
 
   createModel({ spec, classes, seed }) {
     const { core, backend } = started();
-    return keepModel(core.Model.create(backend, JSON.stringify(spec), classes, seed), false);
+    return keepModel(core.Model.create(backend, JSON.stringify(spec), classes, seedNumber(seed)), false);
   },
 
   async loadModel({ file, name }) {
