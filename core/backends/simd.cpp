@@ -96,11 +96,13 @@ void SimdBackend::linear_backward_input(const LinearGeometry& g, const real* dy,
   const int column_tiles = divide_up(g.in, columns);
   const int rows = column_tiles >= 16 ? g.n : round_up(divide_up(g.n, divide_up(16, column_tiles)), kernels_.rows);
   const int row_tiles = divide_up(g.n, rows);
-  for_tasks(pool(), row_tiles * column_tiles, work, [&](std::size_t, int task) {
+  real* memory = scratch(simd::kBand, as_size(kSimdPack) * as_size(pool().threads()));
+  for_tasks(pool(), row_tiles * column_tiles, work, [&](std::size_t thread, int task) {
     const int i = task % column_tiles * columns;
     const int n = task / column_tiles * rows;
     kernels_.gemm_nn(std::min(rows, g.n - n), std::min(columns, g.in - i), g.out, dy + as_size(n) * as_size(g.out), g.out, 1,
-                     w.value.data() + i, g.in, dx + as_size(n) * as_size(g.in) + as_size(i), g.in, false);
+                     w.value.data() + i, g.in, dx + as_size(n) * as_size(g.in) + as_size(i), g.in, false,
+                     memory + thread * as_size(kSimdPack));
   });
 }
 
@@ -111,11 +113,12 @@ void SimdBackend::linear_backward_weight(const LinearGeometry& g, const real* x,
   const int column_tiles = divide_up(g.in, columns);
   const int rows = column_tiles >= 16 ? g.out : round_up(divide_up(g.out, divide_up(16, column_tiles)), kernels_.rows);
   const int row_tiles = divide_up(g.out, rows);
-  for_tasks(pool(), row_tiles * column_tiles, work, [&](std::size_t, int task) {
+  real* memory = scratch(simd::kBand, as_size(kSimdPack) * as_size(pool().threads()));
+  for_tasks(pool(), row_tiles * column_tiles, work, [&](std::size_t thread, int task) {
     const int i = task % column_tiles * columns;
     const int o = task / column_tiles * rows;
     kernels_.gemm_nn(std::min(rows, g.out - o), std::min(columns, g.in - i), g.n, dy + o, 1, g.out, x + i, g.in,
-                     dw + as_size(o) * as_size(g.in) + as_size(i), g.in, beta != 0);
+                     dw + as_size(o) * as_size(g.in) + as_size(i), g.in, beta != 0, memory + thread * as_size(kSimdPack));
   });
   if (db == nullptr) return;
   if (beta == 0) kernels_.fill(as_size(g.out), 0, db);

@@ -466,11 +466,13 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
   const std::size_t stride = thread_share(weights + as_size(g.oc));
   const int tasks = partial_tasks(units, stride);
   real* partials = scratch(simd::kPartial, stride * as_size(tasks));
-  const std::size_t share = thread_share(band.inside ? 0 : static_cast<std::size_t>(band.pitch) * as_size((rows - 1) * g.stride_h + band.span_h));
+  const std::size_t band_share = thread_share(band.inside ? 0 : static_cast<std::size_t>(band.pitch) * as_size((rows - 1) * g.stride_h + band.span_h));
+  const std::size_t share = band_share + kSimdPack;
   real* memory = scratch(simd::kBand, share * as_size(pool().threads()));
   const std::size_t image = as_size(g.h) * as_size(g.w) * as_size(g.c);
   for_tasks(pool(), tasks, row_work * g.oh * g.n, [&](std::size_t thread, int task) {
     real* partial = partials + as_size(task) * stride;
+    real* pack = memory + thread * share + band_share;
     kernels_.fill(weights + as_size(g.oc), 0, partial);
     std::ptrdiff_t taps[kMostTaps];
     if (depthwise) {
@@ -499,13 +501,13 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
         for (int kh = 0; kh < g.kh; ++kh) {
           const real* xr = xt + static_cast<std::ptrdiff_t>(kh) * g.dilation_h * band.pitch;
           if (runs) {
-            kernels_.gemm_nn(g.oc, g.kw * c, depth, dyt, 1, g.oc, xr, ldb, partial + kh * g.kw * c, padded, true);
+            kernels_.gemm_nn(g.oc, g.kw * c, depth, dyt, 1, g.oc, xr, ldb, partial + kh * g.kw * c, padded, true, pack);
             continue;
           }
           for (int kw = 0; kw < g.kw; ++kw) {
             for (int group = 0; group < g.groups; ++group) {
               kernels_.gemm_nn(oc, c, depth, dyt + group * oc, 1, g.oc, xr + static_cast<std::ptrdiff_t>(kw) * g.dilation_w * g.c + group * c, ldb,
-                               partial + as_size(group * oc) * as_size(padded) + (kh * g.kw + kw) * c, padded, true);
+                               partial + as_size(group * oc) * as_size(padded) + (kh * g.kw + kw) * c, padded, true, pack);
             }
           }
         }
@@ -572,7 +574,6 @@ void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x,
       const int p1 = std::min(p0 + rows, pooled_h);
       const real* from = read_x(kernels_, g, band, x + as_size(n) * image, 2 * p0, 2 * (p1 - p0), memory + thread * share);
       const std::size_t at = (as_size(n) * as_size(pooled_h) + as_size(p0)) * as_size(pooled_w) * as_size(g.oc);
-      if (db != nullptr) kernels_.add_winner_columns((p1 - p0) * pooled_w, g.oc, dy + at, winner + at, partial + weights);
       const auto right = static_cast<std::int32_t>(g.stride_w * g.c);
       const auto down = static_cast<std::int32_t>(g.stride_h * band.pitch);
       const std::int32_t corner[4] = {0, right, down, down + right};
@@ -584,7 +585,7 @@ void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x,
         }
         if (count > 0)
           kernels_.sparse_weight(count, entries, from, g.kh, g.dilation_h * band.pitch, length,
-                                 partial + as_size(o) * as_size(g.kh) * as_size(padded));
+                                 partial + as_size(o) * as_size(g.kh) * as_size(padded), partial + weights + o);
       }
     }
   });

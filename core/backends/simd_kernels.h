@@ -14,6 +14,9 @@ struct SparseEntry {
   float value;
 };
 
+/// Floats of memory that gemm_nn needs for its own copies.
+constexpr int kSimdPack = 16384;
+
 struct AdamConstants {
   float beta1, beta2, keep1, keep2, step_size, inverse_root2, eps, shrink, l2;
 };
@@ -49,12 +52,14 @@ struct SimdKernels {
   void (*gemm_nt)(int m, int n, int k, const float* a, ptrdiff_t lda, const float* b, ptrdiff_t ldb, float* c,
                   ptrdiff_t ldc, bool add);
   // c[i][j] (+)= sum over l < k of a[i * a_row + l * a_column] * b[l * ldb + j]. May read 64 bytes past a row of b.
+  // `memory`: kSimdPack floats that it may use.
   void (*gemm_nn)(int m, int n, int k, const float* a, ptrdiff_t a_row, ptrdiff_t a_column, const float* b,
-                  ptrdiff_t ldb, float* c, ptrdiff_t ldc, bool add);
+                  ptrdiff_t ldb, float* c, ptrdiff_t ldc, bool add, float* memory);
 
-  // dw[r * padded + j] += sum over entries of value * x[offset + r * x_row + j], j < padded = length rounded up to width.
+  // dw[r * padded + j] += sum over entries of value * x[offset + r * x_row + j], j < padded = length rounded up to width,
+  // and *total += the values unless it is null.
   void (*sparse_weight)(int count, const SparseEntry* entries, const float* x, int rows, ptrdiff_t x_row, int length,
-                        float* dw);
+                        float* dw, float* total);
   // For each i < count: dx[i * c .. + c) += sum over the entries e < counts[i] of entries[i * capacity + e] of value * w[offset ..].
   // c is a multiple of width.
   void (*sparse_input)(int count, const int32_t* counts, const SparseEntry* entries, ptrdiff_t capacity, const float* w,
@@ -67,8 +72,6 @@ struct SimdKernels {
   // counts[q] says how many. There is room for count + 1 each.
   void (*list_positions)(int count, const uint8_t* winner, const float* values, int32_t step, SparseEntry* const entries[4],
                          int32_t counts[4]);
-  // sum[c] += values[r, c] where winner[r, c] is not kNoWinner.
-  void (*add_winner_columns)(int rows, int columns, const float* values, const uint8_t* winner, float* sum);
   // The four positions of one row of windows, zero where they did not win: top and bottom rows of [2 * count, c].
   void (*expand_winners)(int count, int c, const float* values, const uint8_t* winner, float* top, float* bottom);
 
