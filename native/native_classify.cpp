@@ -2,13 +2,13 @@
 // read never keeps the others from being classified.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <numeric>
 #include <set>
 
+#include "arguments.h"
 #include "decode.h"
 #include "error.h"
 #include "file.h"
@@ -66,15 +66,15 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--model", options.model, "The trained model")->required()->type_name("FILE.safetensors");
   app.add_option("PATH", options.paths, "Images, or folders with images")->type_name("");
   app.add_option("--top", options.top, "How many labels to print for each image")
-      ->check(CLI::Range(1, 1'000'000))->capture_default_str()->type_name("K");
+      ->check(whole_number(1, 1'000'000))->capture_default_str()->type_name("K");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_option("--eval", options.eval, "Score the model on this folder of labelled images")->type_name("DIR");
   std::vector<std::string> backends = backend_names();
   backends.insert(backends.begin(), "auto");
   app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
-      ->check(CLI::IsMember(backends))->capture_default_str()->type_name("NAME");
+      ->check(one_of(backends))->capture_default_str()->type_name("NAME");
   app.add_option("--threads", options.threads, "Threads; 0 is one per core")
-      ->check(CLI::Range(0, 1024))->capture_default_str()->type_name("N");
+      ->check(whole_number(0, 1024))->capture_default_str()->type_name("N");
 }
 
 /// Counts what could not be classified, and names it.

@@ -1,11 +1,10 @@
 // native_train: trains a model on a folder of labelled images and saves it. What it saves depends on the data, the options
 // and the backend, never on time or on the number of threads.
-#include <CLI/CLI.hpp>
-#include <cmath>
 #include <fstream>
 #include <iostream>
-#include <map>
+#include <limits>
 
+#include "arguments.h"
 #include "error.h"
 #include "file.h"
 #include "idx.h"
@@ -67,7 +66,7 @@ Examples:
 Then: native_classify --model pets.safetensors photo.jpg)";
 
 void add_options(CLI::App& app, Options& options) {
-  const CLI::Range kPositive(std::nextafter(0.0, 1.0), 1e9, "a number above 0");
+  constexpr double kNoEnd = std::numeric_limits<double>::infinity();
   app.footer(kFooter);
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", "native_train " PINHOLE_VERSION);
@@ -82,23 +81,24 @@ void add_options(CLI::App& app, Options& options) {
   auto* val = app.add_option("--val", options.val, "Folder of images to validate on, with the same classes");
   val->type_name("DIR");
   app.add_option("--val-split", options.val_split, "Part of every class that validates instead of training (default: 0.2)")
-      ->check(CLI::Range(0.0, std::nextafter(1.0, 0.0), "a number from 0 to below 1"))
+      ->check(number_from(0, 1))
       ->type_name("PART")
       ->excludes(val);
 
   app.add_option("--epochs", options.epochs, "Passes over the training images")
-      ->check(CLI::Range(1, 1'000'000))->capture_default_str()->type_name("N");
+      ->check(whole_number(1, 1'000'000))->capture_default_str()->type_name("N");
   app.add_option("--batch-size", options.trainer.batch_size, "Images per step")
-      ->check(CLI::Range(1, 65'536))->capture_default_str()->type_name("N");
+      ->check(whole_number(1, 65'536))->capture_default_str()->type_name("N");
   app.add_option("--optimizer", optimizer.name, "adam, adamw or sgd")
-      ->check(CLI::IsMember({"adam", "adamw", "sgd"}))->capture_default_str()->type_name("NAME");
-  app.add_option("--lr", optimizer.lr, "Learning rate")->check(kPositive)->capture_default_str()->type_name("X");
+      ->check(one_of({"adam", "adamw", "sgd"}))->capture_default_str()->type_name("NAME");
+  app.add_option("--lr", optimizer.lr, "Learning rate")->check(number_from(0, kNoEnd, true))->capture_default_str()->type_name("X");
   app.add_option("--momentum", optimizer.momentum, "Momentum, for sgd")
-      ->check(CLI::Range(0.0, std::nextafter(1.0, 0.0), "a number from 0 to below 1"))
+      ->check(number_from(0, 1))
       ->capture_default_str()->type_name("X");
   app.add_option("--weight-decay", optimizer.weight_decay, "Weight decay (L2 for adam and sgd, decoupled for adamw)")
-      ->check(CLI::Range(0.0, 1e9))->capture_default_str()->type_name("X");
+      ->check(number_from(0, kNoEnd))->capture_default_str()->type_name("X");
   app.add_option("--seed", options.trainer.seed, "Fixes initial weights, split and order of the images")
+      ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str()->type_name("N");
   app.add_flag("--no-shuffle", options.no_shuffle, "Train on the images in the order of their names");
   app.add_option("--init", options.init, "Start from the weights in this file")->type_name("FILE.safetensors");
@@ -107,9 +107,9 @@ void add_options(CLI::App& app, Options& options) {
   std::vector<std::string> backends = backend_names();
   backends.insert(backends.begin(), "auto");
   app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
-      ->check(CLI::IsMember(backends))->capture_default_str()->type_name("NAME");
+      ->check(one_of(backends))->capture_default_str()->type_name("NAME");
   app.add_option("--threads", options.threads, "Threads; 0 is one per core. The result is the same for any number")
-      ->check(CLI::Range(0, 1024))->capture_default_str()->type_name("N");
+      ->check(whole_number(0, 1024))->capture_default_str()->type_name("N");
 }
 
 /// The lines of --log. A line that cannot be written is remembered, not thrown: the model is to be saved first.

