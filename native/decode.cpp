@@ -77,6 +77,11 @@ Image decode_any_image(Bytes bytes, const DecodeLimits& limits) {
 }
 
 Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits) {
+  constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
+  std::error_code not_regular;  // read_file says so
+  if (const std::uintmax_t size = std::filesystem::file_size(path, not_regular); !not_regular && size > kMaxFile) {
+    throw Error(text(path.native(), ": is too large for an image: ", size, " bytes, at most ", kMaxFile, " are read"));
+  }
   const std::vector<std::uint8_t> bytes = read_file(path);
   try {
     return decode_any_image(bytes, limits);

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "image.h"
+#include "memory_check.h"
 
 namespace pinhole {
 namespace {
@@ -148,6 +149,7 @@ ImageDataset load_idx(const fs::path& folder, bool train, int height, int width,
   }
 
   ImageDataset dataset(height, width, channels, std::move(classes));
+  check_images_fit_memory(labels.size(), height, width, channels);
   dataset.reserve(labels.size());
   const std::size_t item = static_cast<std::size_t>(images.height) * images.width;
   const std::span<const std::uint8_t> pixels(images.pixels);

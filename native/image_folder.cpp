@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <new>
 #include <string_view>
 
 #include "decode.h"
 #include "error.h"
+#include "memory_check.h"
 
 namespace pinhole {
 namespace {
@@ -127,6 +129,7 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
   };
   ImageDataset dataset(height, width, channels, folder.classes);
   const std::size_t total = folder.samples.size();
+  check_images_fit_memory(total, height, width, channels);
   dataset.reserve(total);
   const std::size_t block = static_cast<std::size_t>(pool.threads()) * 8;
   std::vector<Slot> slots(std::min(block, total));
@@ -142,6 +145,8 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
         slot.reason = error.what();
         // The report has the path beside it.
         if (const std::string prefix = path.native() + ": "; slot.reason.starts_with(prefix)) slot.reason.erase(0, prefix.size());
+      } catch (const std::bad_alloc&) {
+        slot.reason = "not enough memory to decode it";
       } catch (...) {
         slot.failure = std::current_exception();
       }

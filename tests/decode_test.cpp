@@ -76,6 +76,13 @@ TEST(DecodeFile, errors_begin_with_the_path) {
   } catch (const Error& error) {
     EXPECT_EQ(error.what(), path.string() + ": not an image: a text file");
   }
+  std::filesystem::resize_file(path, std::uintmax_t{5} << 30);  // a hole: takes no room
+  try {
+    decode_file(path);
+    ADD_FAILURE() << "decoded 5 GB of nothing";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("too large for an image: 5368709120 bytes"), std::string::npos) << error.what();
+  }
   std::filesystem::remove(path);
   EXPECT_THROW(decode_file(path), Error);
   EXPECT_EQ(decode_file(sample_folder() / "jpeg_420.jpg").width, 75);

@@ -118,6 +118,17 @@ TEST(Idx, says_what_is_wrong_with_a_file) {
   EXPECT_EQ(refusal(folder), "/train-labels-idx1-ubyte: holds no labels");
 }
 
+TEST(Idx, images_that_cannot_fit_into_memory_are_refused_before_they_are_made) {
+  const TemporaryFolder folder;
+  write_part(folder, "train", kLabels);
+  try {
+    load_idx(folder.path(), true, 1'000'000, 1'000'000, 3);
+    ADD_FAILURE() << "made 12 TB of images";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("4 images of 1000000x1000000x3 need 12000.0 GB of memory"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Idx, a_cut_gzip_is_refused_at_every_length) {
   const TemporaryFolder folder;
   folder.write("train-labels-idx1-ubyte", labels_file(kLabels));
