@@ -217,7 +217,7 @@ Image decode_with_stb(Bytes bytes, std::string_view format, const DecodeLimits& 
   if (!stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &components)) {
     throw_stb_failure(format);
   }
-  check_image_size(width, height, limits);
+  check_image_size(width, std::abs(std::int64_t{height}), limits);  // a BMP that is stored from the top has a negative height
   Source source(bytes);
   // 16 bits a channel come out as their high bytes: what Pillow does for RGB; for grey its convert("RGB") clips at 255.
   stbi_uc* pixels = stbi__load_and_postprocess_8bit(source.context(), &width, &height, &components, 4);

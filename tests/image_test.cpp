@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "error.h"
 #include "exif.h"
@@ -273,6 +274,11 @@ TEST(BadImage, an_image_above_the_limit_is_refused_before_it_is_decoded) {
   const auto at = std::search(jpeg.begin(), jpeg.end(), frame.begin(), frame.end());
   std::fill(at + 5, at + 9, 0xff);
   EXPECT_REFUSED(jpeg, "too large: 65535x65535");
+  Bytes bmp = sample("bmp_rgb.bmp");
+  const std::int32_t upside_down = -30'000, wide = 30'000;
+  std::memcpy(bmp.data() + 18, &wide, 4);
+  std::memcpy(bmp.data() + 22, &upside_down, 4);
+  EXPECT_REFUSED(bmp, "too large: 30000x30000");
   for (const char* name : {"jpeg_420.jpg", "png_rgb.png", "gif_still.gif", "bmp_rgb.bmp", "tga_rgb.tga", "pnm_rgb.ppm"}) {
     EXPECT_NE(refusal(sample(name), {.max_pixels = 700}).find("too large"), std::string::npos) << name;
   }
