@@ -56,7 +56,12 @@ function(pinhole_build_xnnpack OUT)
   endif()
 
   file(MAKE_DIRECTORY "${PINHOLE_CACHE_DIR}/built")
-  file(LOCK "${PINHOLE_CACHE_DIR}/built/xnnpack-${name}.lock" GUARD FUNCTION TIMEOUT 3600)
+  set(lock "${PINHOLE_CACHE_DIR}/built/xnnpack-${name}.lock")
+  file(LOCK "${lock}" GUARD FUNCTION TIMEOUT 0 RESULT_VARIABLE busy)
+  if(busy)
+    message(STATUS "Building XNNPACK for ${name}: another build is at it, waiting")
+    file(LOCK "${lock}" GUARD FUNCTION TIMEOUT 3600)
+  endif()
   if(EXISTS "${installed}") # another build made it while this one waited
     return()
   endif()

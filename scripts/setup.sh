@@ -277,6 +277,7 @@ if [ "$FETCH_XNNPACK" = yes ] || { [ "$FETCH_EMSCRIPTEN" = yes ] && [ ! -d "$EMS
   read_trixie_index
   if [ "$FETCH_XNNPACK" = yes ] && [ ! -d "$XNNPACK_DIR" ]; then fetch_xnnpack; fi
   if [ "$FETCH_EMSCRIPTEN" = yes ] && [ ! -d "$EMSCRIPTEN_DIR" ]; then fetch_emscripten; fi
+  rm -rf "$CACHE/apt" "$CACHE/downloads"
 fi
 # emcc must not see /usr/include: the header-only libraries get a folder of their own.
 copy_header_folder() { # copy_header_folder nlohmann/json.hpp: the folder nlohmann
