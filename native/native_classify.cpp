@@ -37,7 +37,7 @@ struct Options {
   std::string backend = "auto";
 };
 
-constexpr const char* kDescription = "Labels images with a model that native_train or the page has saved.";
+constexpr const char* kDescription = "Labels images with a model that native_train or the page has saved.\n";
 
 constexpr const char* kFooter = R"(A PATH is an image, or a folder whose images are found in it and in its sub-folders. Each image gives
 one line, "path: label probability", with --top K the K most probable labels.

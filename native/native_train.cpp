@@ -35,10 +35,12 @@ constexpr const char* kDescription =
     R"(Trains an image classifier on a folder of labelled images and saves it as safetensors.
 
 --data takes a folder with one sub-folder per class (torchvision's ImageFolder), or a folder
-with IDX files (train-images-idx3-ubyte[.gz] and companions, as MNIST and Fashion-MNIST come).)";
+with IDX files (train-images-idx3-ubyte[.gz] and companions, as MNIST and Fashion-MNIST come).
+)";
 
-constexpr const char* kFooter = R"(Which images validate: those of --val; else a part of every class (--val-split, 0.2); else, for
-IDX files without either option, the t10k files. Unreadable images are skipped and named.
+constexpr const char* kFooter = R"(Which images validate: those of --val; or a part of every class, --val-split; without either
+option the t10k files of an IDX folder, or else a fifth of every class. Unreadable images are
+skipped and named.
 
 --log writes one JSON object per line: for every step {step, epoch, loss, images_per_second} and
 after every epoch {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}. The train_*
@@ -74,13 +76,13 @@ void add_options(CLI::App& app, Options& options) {
 
   app.add_option("--data", options.data, "Folder of labelled images")->required()->type_name("DIR");
   app.add_option("--model", options.model,
-                 "Model spec: a path, or a name in models/ (default: fashion_cnn for IDX files, else multiclass_cnn)")
+                 "A spec's path, or its name in models/ (default: multiclass_cnn, for IDX files fashion_cnn)")
       ->type_name("SPEC.json");
   app.add_option("--out", options.out, "Where the trained model is saved")->required()->type_name("FILE.safetensors");
 
   auto* val = app.add_option("--val", options.val, "Folder of images to validate on, with the same classes");
   val->type_name("DIR");
-  app.add_option("--val-split", options.val_split, "Part of every class that validates instead of training (default: 0.2)")
+  app.add_option("--val-split", options.val_split, "Part of every class that validates (default: 0.2)")
       ->check(number_from(0, 1))
       ->type_name("PART")
       ->excludes(val);
@@ -100,7 +102,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--seed", options.trainer.seed, "Fixes initial weights, split and order of the images")
       ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str()->type_name("N");
-  app.add_flag("--no-shuffle", options.no_shuffle, "Train on the images in the order of their names");
+  app.add_flag("--no-shuffle", options.no_shuffle, "Train on the images in the data's order");
   app.add_option("--init", options.init, "Start from the weights in this file")->type_name("FILE.safetensors");
 
   app.add_option("--log", options.log, "Write steps and epochs as JSON lines")->type_name("FILE.jsonl");
