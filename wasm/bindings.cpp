@@ -32,7 +32,8 @@ EMSCRIPTEN_DECLARE_VAL_TYPE(Scores);
 
 // ---------------------------------------------------------------- errors
 
-constexpr const char* kOutOfMemory = "out of memory: use fewer or smaller images, a smaller batch or a smaller model";
+constexpr const char* kOutOfMemory =
+    "out of memory: use fewer or smaller images, a smaller batch or a smaller model";
 
 template <auto Function>
 struct Guarded;
@@ -60,7 +61,9 @@ constexpr auto guarded = &Guarded<Function>::call;
 
 // ---------------------------------------------------------------- values in and out
 
-std::vector<std::uint8_t> bytes_of(const val& array) { return emscripten::convertJSArrayToNumberVector<std::uint8_t>(array); }
+std::vector<std::uint8_t> bytes_of(const val& array) {
+  return emscripten::convertJSArrayToNumberVector<std::uint8_t>(array);
+}
 
 /// `Array` is the name of a JavaScript typed array; its constructor copies.
 template <class T>
@@ -82,7 +85,9 @@ std::uint64_t seed_of(double seed) { return static_cast<std::uint64_t>(seed); }
 
 using BackendPointer = std::shared_ptr<Backend>;
 
-BackendPointer create_backend(const std::string& name, int threads) { return make_backend(name, threads); }
+BackendPointer create_backend(const std::string& name, int threads) {
+  return make_backend(name, threads);
+}
 std::string backend_name(Backend& backend) { return std::string(backend.name()); }
 std::string backend_description(Backend& backend) { return backend.description(); }
 int backend_threads(Backend& backend) { return backend.pool().threads(); }
@@ -97,10 +102,12 @@ double bytes_reserved() { return static_cast<double>(emscripten_get_heap_size())
 Image decode(Bytes encoded) { return decode_image(bytes_of(encoded)); }
 
 Image from_rgba(Bytes rgba, int width, int height) {
-  const auto pixels = static_cast<std::uint64_t>(std::max(width, 0)) * static_cast<std::uint64_t>(std::max(height, 0));
+  const auto pixels = static_cast<std::uint64_t>(std::max(width, 0)) *
+                      static_cast<std::uint64_t>(std::max(height, 0));
   const auto bytes = rgba["length"].as<double>();
   if (pixels == 0 || static_cast<double>(pixels * 4) != bytes) {
-    throw Error(text("pixels expected width x height x 4 bytes, got ", static_cast<std::uint64_t>(bytes), " bytes for ", width, "x", height));
+    throw Error(text("pixels expected width x height x 4 bytes, got ",
+                     static_cast<std::uint64_t>(bytes), " bytes for ", width, "x", height));
   }
   return {.width = width, .height = height, .rgba = bytes_of(rgba)};
 }
@@ -108,7 +115,8 @@ Image from_rgba(Bytes rgba, int width, int height) {
 using DatasetPointer = std::shared_ptr<ImageDataset>;
 
 DatasetPointer create_dataset(int height, int width, int channels, Strings classes) {
-  return std::make_shared<ImageDataset>(height, width, channels, emscripten::vecFromJSArray<std::string>(classes));
+  return std::make_shared<ImageDataset>(height, width, channels,
+                                        emscripten::vecFromJSArray<std::string>(classes));
 }
 
 std::uint32_t checked(const ImageDataset& data, std::uint32_t index) {
@@ -122,9 +130,15 @@ void dataset_add(ImageDataset& data, const Image& image, int label, const std::s
   data.add(to_input(image, data.height(), data.width(), data.channels()), label, name);
 }
 int dataset_size(ImageDataset& data) { return static_cast<int>(data.size()); }
-int dataset_label(ImageDataset& data, std::uint32_t index) { return data.label(checked(data, index)); }
-std::string dataset_name(ImageDataset& data, std::uint32_t index) { return data.name(checked(data, index)); }
-Bytes dataset_pixels(ImageDataset& data, std::uint32_t index) { return Bytes(copied("Uint8Array", data.pixels(checked(data, index)))); }
+int dataset_label(ImageDataset& data, std::uint32_t index) {
+  return data.label(checked(data, index));
+}
+std::string dataset_name(ImageDataset& data, std::uint32_t index) {
+  return data.name(checked(data, index));
+}
+Bytes dataset_pixels(ImageDataset& data, std::uint32_t index) {
+  return Bytes(copied("Uint8Array", data.pixels(checked(data, index))));
+}
 Numbers dataset_counts(ImageDataset& data) { return Numbers(array_of(data.class_counts())); }
 
 SplitIndices dataset_split(ImageDataset& data, double val_fraction, double seed) {
@@ -145,14 +159,18 @@ DatasetPointer dataset_subset(ImageDataset& data, Indices indices) {
 
 using ModelPointer = std::shared_ptr<LoadedModel>;
 
-ModelPointer create_model(BackendPointer backend, const std::string& spec, Strings classes, double seed) {
+ModelPointer create_model(BackendPointer backend, const std::string& spec, Strings classes,
+                          double seed) {
   ModelInfo info{.classes = emscripten::vecFromJSArray<std::string>(classes)};
-  Model model(parse_json(spec, "the model"), static_cast<int>(info.classes.size()), std::move(backend));
+  Model model(parse_json(spec, "the model"), static_cast<int>(info.classes.size()),
+              std::move(backend));
   if (model.classes() != static_cast<int>(info.classes.size())) {
-    throw Error(text(model.name(), " tells ", model.classes(), " classes apart, got ", info.classes.size(), " names"));
+    throw Error(text(model.name(), " tells ", model.classes(), " classes apart, got ",
+                     info.classes.size(), " names"));
   }
   model.init(seed_of(seed));
-  return std::make_shared<LoadedModel>(LoadedModel{.model = std::move(model), .info = std::move(info)});
+  return std::make_shared<LoadedModel>(
+      LoadedModel{.model = std::move(model), .info = std::move(info)});
 }
 
 ModelPointer load(BackendPointer backend, Bytes file, const std::string& what) {
@@ -160,8 +178,9 @@ ModelPointer load(BackendPointer backend, Bytes file, const std::string& what) {
 }
 
 Bytes model_save(LoadedModel& self, const std::string& training) {
-  const std::vector<std::uint8_t> file =
-      save_model(self.model, {.classes = self.info.classes, .training = parse_json(training, "the training record")});
+  const std::vector<std::uint8_t> file = save_model(
+      self.model,
+      {.classes = self.info.classes, .training = parse_json(training, "the training record")});
   return Bytes(copied<std::uint8_t>("Uint8Array", file));
 }
 
@@ -186,7 +205,9 @@ Summary model_summary(LoadedModel& self) {
   out.set("classes", array_of(self.info.classes));
   out.set("layers", layers);
   out.set("parameters", self.model.parameter_count());
-  out.set("loss", std::string(self.model.loss() == LossKind::kBinaryCrossEntropy ? "binary_cross_entropy" : "cross_entropy"));
+  out.set("loss",
+          std::string(self.model.loss() == LossKind::kBinaryCrossEntropy ? "binary_cross_entropy"
+                                                                         : "cross_entropy"));
   return Summary(out);
 }
 
@@ -235,24 +256,34 @@ struct EvaluationRun {
   Evaluation evaluation;
 };
 
-std::shared_ptr<TrainingRun> start_training(ModelPointer model, DatasetPointer data, const TrainOptions& options) {
-  const TrainerOptions trainer{
-      .optimizer = {.name = options.optimizer, .lr = options.lr, .weight_decay = options.weight_decay, .momentum = options.momentum,
-                    .nesterov = options.nesterov},
-      .batch_size = options.batch_size,
-      .seed = seed_of(options.seed),
-      .shuffle = options.shuffle};
-  return std::shared_ptr<TrainingRun>(new TrainingRun{model, data, Trainer(model->model, *data, trainer)});
+std::shared_ptr<TrainingRun> start_training(ModelPointer model, DatasetPointer data,
+                                            const TrainOptions& options) {
+  const TrainerOptions trainer{.optimizer = {.name = options.optimizer,
+                                             .lr = options.lr,
+                                             .weight_decay = options.weight_decay,
+                                             .momentum = options.momentum,
+                                             .nesterov = options.nesterov},
+                               .batch_size = options.batch_size,
+                               .seed = seed_of(options.seed),
+                               .shuffle = options.shuffle};
+  return std::shared_ptr<TrainingRun>(
+      new TrainingRun{model, data, Trainer(model->model, *data, trainer)});
 }
 
 Step training_step(TrainingRun& run) {
   const StepResult result = run.trainer.step();
-  return {.step = static_cast<double>(result.step), .epoch = result.epoch, .images = result.images, .loss = result.loss,
-          .correct = result.correct, .end_of_epoch = result.end_of_epoch};
+  return {.step = static_cast<double>(result.step),
+          .epoch = result.epoch,
+          .images = result.images,
+          .loss = result.loss,
+          .correct = result.correct,
+          .end_of_epoch = result.end_of_epoch};
 }
 
-std::shared_ptr<EvaluationRun> start_evaluation(ModelPointer model, DatasetPointer data, int batch_size) {
-  return std::shared_ptr<EvaluationRun>(new EvaluationRun{model, data, Evaluation(model->model, *data, batch_size)});
+std::shared_ptr<EvaluationRun> start_evaluation(ModelPointer model, DatasetPointer data,
+                                                int batch_size) {
+  return std::shared_ptr<EvaluationRun>(
+      new EvaluationRun{model, data, Evaluation(model->model, *data, batch_size)});
 }
 
 bool evaluation_step(EvaluationRun& run) { return run.evaluation.step(); }
@@ -291,10 +322,13 @@ EMSCRIPTEN_BINDINGS(pinhole) {
   emscripten::register_type<Floats>("Float32Array");
   emscripten::register_type<SplitIndices>("{ train: Uint32Array; val: Uint32Array }");
   emscripten::register_type<Summary>(
-      "{ name: string; input: [number, number, number]; classes: string[]; parameters: number; loss: 'cross_entropy' | "
-      "'binary_cross_entropy'; layers: { name: string; type: string; output: [number, number, number]; parameters: number }[] }");
+      "{ name: string; input: [number, number, number]; classes: string[]; parameters: number; "
+      "loss: 'cross_entropy' | "
+      "'binary_cross_entropy'; layers: { name: string; type: string; output: [number, number, "
+      "number]; parameters: number }[] }");
   emscripten::register_type<Scores>(
-      "{ loss: number; accuracy: number; confusion: number[][]; precision: number[]; recall: number[] }");
+      "{ loss: number; accuracy: number; confusion: number[][]; precision: number[]; recall: "
+      "number[] }");
 
   emscripten::function("backendNames", guarded<&list_backends>);
   emscripten::function("bytesInUse", guarded<&bytes_in_use>);
@@ -307,7 +341,9 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("description", guarded<&backend_description>)
       .function("threads", guarded<&backend_threads>);
 
-  class_<Image>("Image").class_function("decode", guarded<&decode>).class_function("fromRgba", guarded<&from_rgba>);
+  class_<Image>("Image")
+      .class_function("decode", guarded<&decode>)
+      .class_function("fromRgba", guarded<&from_rgba>);
 
   class_<ImageDataset>("ImageDataset")
       .smart_ptr<DatasetPointer>("ImageDatasetPointer")

@@ -20,7 +20,9 @@ export async function decodeInBrowser(bytes: Uint8Array<ArrayBuffer>): Promise<R
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(new Blob([bytes]), {
-      imageOrientation: 'from-image', premultiplyAlpha: 'none', colorSpaceConversion: 'none',
+      imageOrientation: 'from-image',
+      premultiplyAlpha: 'none',
+      colorSpaceConversion: 'none',
     });
   } catch {
     throw new Error(`the image is ${format}, which this browser cannot decode or finds damaged`);

@@ -4,9 +4,30 @@
 import { folderUrl, messageOf, startEngineWorker, type WorkerPort } from './environment.js';
 import type { Calls, CallName, FromWorker, Handle, ModelCreated, Part, Progress, ToWorker } from './protocol.js';
 import type {
-  AddOptions, AddResult, DatasetEntry, DatasetItem, DatasetOptions, EngineInfo, EpochEvent, EvaluateOptions, Evaluation, History,
-  ImageSource, InputSize, LoadOptions, MemoryUse, ModelOptions, ModelSpec, ModelSummary, Pixels, Prediction, RgbaImage, StepEvent,
-  TrainSettings, TrainingRecord, Variant,
+  AddOptions,
+  AddResult,
+  DatasetEntry,
+  DatasetItem,
+  DatasetOptions,
+  EngineInfo,
+  EpochEvent,
+  EvaluateOptions,
+  Evaluation,
+  History,
+  ImageSource,
+  InputSize,
+  LoadOptions,
+  MemoryUse,
+  ModelOptions,
+  ModelSpec,
+  ModelSummary,
+  Pixels,
+  Prediction,
+  RgbaImage,
+  StepEvent,
+  TrainSettings,
+  TrainingRecord,
+  Variant,
 } from './types.js';
 
 interface PendingCall {
@@ -17,9 +38,8 @@ interface PendingCall {
 
 interface CallOptions {
   onProgress?: ((progress: Progress) => void) | undefined;
+  /** Aborting asks the worker to end the call; the promise settles when it has. */
   signal?: AbortSignal | undefined;
-  /** What an abort does to the promise: it fails at once, or the worker ends the call in its own way. */
-  onAbort?: 'reject' | 'finish';
 }
 
 /** The worker and the calls that wait for it. */
@@ -28,44 +48,60 @@ class Connection {
   private lastId = 0;
   private lost: string | undefined;
 
-  constructor(private readonly port: WorkerPort<ToWorker, FromWorker>) {
-    port.onMessage = (message) => { this.receive(message); };
-    port.onFailure = (reason) => { this.fail(reason); };
+  constructor(private readonly port: WorkerPort) {
+    port.onMessage = (message) => {
+      this.receive(message);
+    };
+    port.onFailure = (reason) => {
+      this.fail(reason);
+    };
     port.keepAlive(false);
   }
 
-  call<Name extends CallName>(name: Name, takes: Calls[Name]['takes'], options: CallOptions = {}): Promise<Calls[Name]['gives']> {
+  call<Name extends CallName>(
+    name: Name,
+    takes: Calls[Name]['takes'],
+    options: CallOptions = {},
+  ): Promise<Calls[Name]['gives']> {
     return this.start(name, takes, options).done;
   }
 
   start<Name extends CallName>(
-    name: Name, takes: Calls[Name]['takes'], { onProgress, signal, onAbort = 'reject' }: CallOptions = {},
+    name: Name,
+    takes: Calls[Name]['takes'],
+    { onProgress, signal }: CallOptions = {},
   ): { done: Promise<Calls[Name]['gives']>; stop: () => void } {
     if (this.lost !== undefined) return { done: Promise.reject(new Error(this.lost)), stop: () => undefined };
-    if (signal?.aborted && onAbort === 'reject') return { done: Promise.reject(abortReason(signal)), stop: () => undefined };
     const id = ++this.lastId;
-    const stop = (): void => { if (this.pending.has(id)) this.port.post({ kind: 'stop', id }); };
+    const stop = (): void => {
+      if (this.pending.has(id)) this.port.post({ kind: 'stop', id });
+    };
     const done = new Promise<Calls[Name]['gives']>((resolve, reject) => {
-      const abort = (): void => {
-        stop();
-        if (onAbort === 'reject' && signal) reject(abortReason(signal));
+      const settle = (): void => {
+        signal?.removeEventListener('abort', stop);
       };
-      const settle = (): void => { signal?.removeEventListener('abort', abort); };
       this.pending.set(id, {
-        resolve: (gives) => { settle(); resolve(gives as Calls[Name]['gives']); },
-        reject: (error) => { settle(); reject(error); },
+        resolve: (gives) => {
+          settle();
+          resolve(gives as Calls[Name]['gives']);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
         onProgress,
       });
       try {
         this.port.post({ kind: 'call', id, name, takes } as ToWorker);
-      } catch (error) {  // something in `takes` cannot be sent to a worker
+      } catch (error) {
+        // something in `takes` cannot be sent to a worker
         this.pending.delete(id);
         reject(error instanceof Error ? error : new Error(messageOf(error)));
         return;
       }
       this.port.keepAlive(true);
-      signal?.addEventListener('abort', abort);
-      if (signal?.aborted) abort();
+      signal?.addEventListener('abort', stop);
+      if (signal?.aborted) stop();
     });
     return { done, stop };
   }
@@ -81,7 +117,8 @@ class Connection {
     if (message.kind === 'progress') {
       try {
         call.onProgress?.(message.progress);
-      } catch (error) {  // thrown by the caller's own callback: the call ends with it
+      } catch (error) {
+        // thrown by the caller's own callback: the call ends with it
         call.onProgress = undefined;
         call.reject(error instanceof Error ? error : new Error(messageOf(error)));
         this.port.post({ kind: 'stop', id: message.id });
@@ -102,19 +139,17 @@ class Connection {
   }
 }
 
-function abortReason(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
-}
-
 /** Frees in the worker what was forgotten here. */
-const forgotten = new FinalizationRegistry<() => void>((free) => { free(); });
+const forgotten = new FinalizationRegistry<() => void>((free) => {
+  free();
+});
 
 /** Starts an engine: picks the best build for this browser or Node, and its worker and threads. */
 export async function load(options: LoadOptions = {}): Promise<Pinhole> {
   // Kept apart from import.meta.url, so that bundlers do not take the folder for a file to copy.
   const here = import.meta.url;
   const wasmUrl = folderUrl(options.wasmUrl ?? new URL('wasm/', here));
-  const connection = new Connection(startEngineWorker<ToWorker, FromWorker>());
+  const connection = new Connection(startEngineWorker());
   try {
     const info = await connection.call('load', { ...options, wasmUrl });
     return new Pinhole(connection, info);
@@ -127,11 +162,20 @@ export async function load(options: LoadOptions = {}): Promise<Pinhole> {
 /** A running engine. */
 export class Pinhole {
   /** @internal */
-  constructor(private readonly connection: Connection, readonly info: EngineInfo) {}
+  constructor(
+    private readonly connection: Connection,
+    readonly info: EngineInfo,
+  ) {}
 
-  get variant(): Variant { return this.info.variant; }
-  get threads(): number { return this.info.threads; }
-  get description(): string { return this.info.description; }
+  get variant(): Variant {
+    return this.info.variant;
+  }
+  get threads(): number {
+    return this.info.threads;
+  }
+  get description(): string {
+    return this.info.description;
+  }
 
   /** An empty set of labelled images. */
   async createDataset(options: DatasetOptions): Promise<Dataset> {
@@ -170,16 +214,27 @@ export class Dataset {
 
   /** @internal */
   constructor(
-    private readonly connection: Connection, part: Part, readonly classes: readonly string[], readonly input: InputSize,
+    private readonly connection: Connection,
+    part: Part,
+    readonly classes: readonly string[],
+    readonly input: InputSize,
   ) {
     this.handle = part.dataset;
     this.size_ = part.size;
     const { dataset } = part;
-    forgotten.register(this, () => { connection.call('disposeDataset', { dataset }).catch(() => undefined); }, this);
+    forgotten.register(
+      this,
+      () => {
+        connection.call('disposeDataset', { dataset }).catch(() => undefined);
+      },
+      this,
+    );
   }
 
   /** How many images it holds. */
-  get size(): number { return this.size_; }
+  get size(): number {
+    return this.size_;
+  }
 
   /** Decodes, resizes and keeps one image. Fails when it cannot be read. */
   async add(image: ImageSource, label: number | string, name = nameOf(image, '')): Promise<void> {
@@ -197,11 +252,18 @@ export class Dataset {
   async addMany(items: readonly DatasetItem[], options: AddOptions = {}): Promise<AddResult> {
     const { onProgress, signal } = options;
     const named = items.map((item) => ({ ...item, name: item.name ?? nameOf(item.image, '') }));
-    const { size, ...result } = await this.connection.call('addImages', { dataset: this.handle, items: named }, {
-      signal,
-      onProgress: onProgress && ((progress) => { if (progress.type === 'adding') onProgress(progress.at); }),
-      onAbort: 'finish',
-    });
+    const { size, ...result } = await this.connection.call(
+      'addImages',
+      { dataset: this.handle, items: named },
+      {
+        signal,
+        onProgress:
+          onProgress &&
+          ((progress) => {
+            if (progress.type === 'adding') onProgress(progress.at);
+          }),
+      },
+    );
     this.size_ = size;
     signal?.throwIfAborted();
     return result;
@@ -247,7 +309,7 @@ export class Dataset {
   /** Frees its memory; a training that uses it keeps it until it ends. */
   dispose(): Promise<void> {
     forgotten.unregister(this);
-    return this.disposed ??= this.connection.call('disposeDataset', { dataset: this.handle });
+    return (this.disposed ??= this.connection.call('disposeDataset', { dataset: this.handle }));
   }
 
   private part(part: Part): Dataset {
@@ -280,13 +342,22 @@ export class Model {
   private disposed: Promise<void> | undefined;
 
   /** @internal */
-  constructor(private readonly connection: Connection, { model, summary, spec, training }: ModelCreated) {
+  constructor(
+    private readonly connection: Connection,
+    { model, summary, spec, training }: ModelCreated,
+  ) {
     this.handle = model;
     this.summary_ = summary;
     this.spec = spec;
     this.training = training;
     this.classes = summary.classes;
-    forgotten.register(this, () => { connection.call('disposeModel', { model }).catch(() => undefined); }, this);
+    forgotten.register(
+      this,
+      () => {
+        connection.call('disposeModel', { model }).catch(() => undefined);
+      },
+      this,
+    );
   }
 
   /** Layers, output shapes, parameters. */
@@ -303,15 +374,17 @@ export class Model {
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
     const { val, onStep, onEpoch, signal, ...settings } = options;
     const { done, stop } = this.connection.start(
-      'train', { model: this.handle, data: data.handle, ...(val && { val: val.handle }), settings }, {
+      'train',
+      { model: this.handle, data: data.handle, ...(val && { val: val.handle }), settings },
+      {
         signal,
-        onAbort: 'finish',
         onProgress: (progress) => {
           if (progress.type !== 'training') return;
           for (const step of progress.steps) onStep?.(step);
           if (progress.epoch) onEpoch?.(progress.epoch);
         },
-      });
+      },
+    );
     const history = done.then((ended) => {
       this.training = ended.training;
       return ended.history;
@@ -320,12 +393,25 @@ export class Model {
   }
 
   /** Loss, accuracy, confusion matrix, precision and recall on labelled images. */
-  evaluate(data: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  async evaluate(data: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
     const { batchSize = 32, onProgress, signal } = options;
-    return this.connection.call('evaluate', { model: this.handle, data: data.handle, batchSize }, {
-      signal,
-      onProgress: onProgress && ((progress) => { if (progress.type === 'evaluating') onProgress(progress.at); }),
-    });
+    try {
+      return await this.connection.call(
+        'evaluate',
+        { model: this.handle, data: data.handle, batchSize },
+        {
+          signal,
+          onProgress:
+            onProgress &&
+            ((progress) => {
+              if (progress.type === 'evaluating') onProgress(progress.at);
+            }),
+        },
+      );
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
   }
 
   /** The bytes of a .safetensors file, as native_train writes and PyTorch reads. `training` is kept in its metadata. */
@@ -336,11 +422,17 @@ export class Model {
   /** Frees its memory; a training that uses it keeps it until it ends. */
   dispose(): Promise<void> {
     forgotten.unregister(this);
-    return this.disposed ??= this.connection.call('disposeModel', { model: this.handle });
+    return (this.disposed ??= this.connection.call('disposeModel', { model: this.handle }));
   }
 }
 
 /** A File knows its name. */
 function nameOf(source: unknown, otherwise: string): string {
-  return typeof source === 'object' && source !== null && 'name' in source && typeof source.name === 'string' && source.name !== '' ? source.name : otherwise;
+  return typeof source === 'object' &&
+    source !== null &&
+    'name' in source &&
+    typeof source.name === 'string' &&
+    source.name !== ''
+    ? source.name
+    : otherwise;
 }

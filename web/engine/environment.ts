@@ -1,9 +1,11 @@
 // The few things that browsers and Node do differently: starting a worker, speaking from inside one, yielding.
 // Node's modules are asked from `process`, never imported, so that bundlers for the browser have nothing to stumble over.
 
+import type { FromWorker, ToWorker } from './protocol.js';
+
 interface NodeModules {
   'node:worker_threads': {
-    Worker: new (url: URL, options?: { name?: string }) => NodeWorker;
+    Worker: new (url: URL, options?: { name?: string; execArgv?: string[] }) => NodeWorker;
     parentPort: NodePort | null;
   };
   'node:os': { availableParallelism(): number };
@@ -32,13 +34,13 @@ interface NodeProcess {
 const node: NodeProcess | undefined = (() => {
   const { process } = globalThis as { process?: Partial<NodeProcess> & { type?: string } };
   // A page inside Electron is a browser that has a `process`.
-  return process?.getBuiltinModule && process.type !== 'renderer' ? process as NodeProcess : undefined;
+  return process?.getBuiltinModule && process.type !== 'renderer' ? (process as NodeProcess) : undefined;
 })();
 
 /** A worker as its owner sees it. */
-export interface WorkerPort<Out, In> {
-  post(message: Out): void;
-  onMessage: (message: In) => void;
+export interface WorkerPort {
+  post(message: ToWorker): void;
+  onMessage: (message: FromWorker) => void;
   /** The worker is lost: it could not start, or it died. */
   onFailure: (reason: string) => void;
   /** In Node: whether the worker keeps the process alive. */
@@ -49,57 +51,95 @@ export interface WorkerPort<Out, In> {
 const nothing = (): void => undefined;
 
 /** Starts worker.js. */
-export function startEngineWorker<Out, In>(): WorkerPort<Out, In> {
+export function startEngineWorker(): WorkerPort {
   if (node) {
     const { Worker: NodeWorker } = node.getBuiltinModule('node:worker_threads');
-    const script = './worker.js';  // a name, so that bundlers see the browser's worker below only
-    const worker = new NodeWorker(new URL(script, import.meta.url), { name: 'pinhole' });
-    const port: WorkerPort<Out, In> = {
-      post: (message) => { worker.postMessage(message); },
+    const script = './worker.js'; // a name, so that bundlers see the browser's worker below only
+    // Without the flags of this process: a worker refuses some of them (--input-type), and V8's hold for the process anyway.
+    const worker = new NodeWorker(new URL(script, import.meta.url), { name: 'pinhole', execArgv: [] });
+    const port: WorkerPort = {
+      post: (message) => {
+        worker.postMessage(message);
+      },
       onMessage: nothing,
       onFailure: nothing,
-      keepAlive: (alive) => { if (alive) worker.ref(); else worker.unref(); },
-      terminate: () => { void worker.terminate(); },
+      keepAlive: (alive) => {
+        if (alive) worker.ref();
+        else worker.unref();
+      },
+      terminate: () => {
+        void worker.terminate();
+      },
     };
-    worker.on('message', (message) => { port.onMessage(message as In); });
-    worker.on('messageerror', () => { port.onFailure('a message could not be read'); });
-    worker.on('error', (error) => { port.onFailure(messageOf(error)); });
-    worker.on('exit', () => { port.onFailure('its worker has ended'); });
+    worker.on('message', (message) => {
+      port.onMessage(message as FromWorker);
+    });
+    worker.on('messageerror', () => {
+      port.onFailure('a message could not be read');
+    });
+    worker.on('error', (error) => {
+      port.onFailure(messageOf(error));
+    });
+    worker.on('exit', () => {
+      port.onFailure('its worker has ended');
+    });
     return port;
   }
   const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pinhole' });
-  const port: WorkerPort<Out, In> = {
-    post: (message) => { worker.postMessage(message); },
+  const port: WorkerPort = {
+    post: (message) => {
+      worker.postMessage(message);
+    },
     onMessage: nothing,
     onFailure: nothing,
     keepAlive: nothing,
-    terminate: () => { worker.terminate(); },
+    terminate: () => {
+      worker.terminate();
+    },
   };
-  worker.onmessage = (event: MessageEvent<In>) => { port.onMessage(event.data); };
-  worker.onmessageerror = () => { port.onFailure('a message could not be read'); };
-  worker.onerror = (event) => { port.onFailure(event.message || 'its worker could not be started'); };
+  worker.onmessage = (event: MessageEvent<FromWorker>) => {
+    port.onMessage(event.data);
+  };
+  worker.onmessageerror = () => {
+    port.onFailure('a message could not be read');
+  };
+  worker.onerror = (event) => {
+    port.onFailure(event.message || 'its worker could not be started');
+  };
   return port;
 }
 
 /** The worker's own end. `transfer`: buffers that are handed over instead of copied. */
-export interface OwnerPort<Out> {
-  post(message: Out, transfer?: ArrayBuffer[]): void;
+export interface OwnerPort {
+  post(message: FromWorker, transfer?: ArrayBuffer[]): void;
 }
 
 /** Called by the worker while its script is first run: a browser drops messages that come before there is a listener. */
-export function listenToOwner<In, Out>(onMessage: (message: In) => void): OwnerPort<Out> {
+export function listenToOwner(onMessage: (message: ToWorker) => void): OwnerPort {
   if (node) {
     const { parentPort } = node.getBuiltinModule('node:worker_threads');
     if (!parentPort) throw new Error('worker.js runs as a worker, started by load()');
-    parentPort.on('message', (message) => { onMessage(message as In); });
-    return { post: (message, transfer) => { parentPort.postMessage(message, transfer); } };
+    parentPort.on('message', (message) => {
+      onMessage(message as ToWorker);
+    });
+    return {
+      post: (message, transfer) => {
+        parentPort.postMessage(message, transfer);
+      },
+    };
   }
   const scope = globalThis as unknown as {
     postMessage(message: unknown, transfer: ArrayBuffer[]): void;
-    onmessage: (event: MessageEvent<In>) => void;
+    onmessage: (event: MessageEvent<ToWorker>) => void;
   };
-  scope.onmessage = (event) => { onMessage(event.data); };
-  return { post: (message, transfer) => { scope.postMessage(message, transfer ?? []); } };
+  scope.onmessage = (event) => {
+    onMessage(event.data);
+  };
+  return {
+    post: (message, transfer) => {
+      scope.postMessage(message, transfer ?? []);
+    },
+  };
 }
 
 /**
@@ -108,17 +148,24 @@ export function listenToOwner<In, Out>(onMessage: (message: In) => void): OwnerP
  */
 export const yieldToMessages: () => Promise<void> = (() => {
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
-  if (node && setImmediate) return () => new Promise<void>((resolve) => { setImmediate(resolve); });
+  if (node && setImmediate)
+    return () =>
+      new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
   const waiting: (() => void)[] = [];
   let channel: MessageChannel | undefined;
-  return () => new Promise<void>((resolve) => {
-    if (!channel) {
-      channel = new MessageChannel();
-      channel.port1.onmessage = () => { waiting.shift()?.(); };
-    }
-    waiting.push(resolve);
-    channel.port2.postMessage(undefined);
-  });
+  return () =>
+    new Promise<void>((resolve) => {
+      if (!channel) {
+        channel = new MessageChannel();
+        channel.port1.onmessage = () => {
+          waiting.shift()?.();
+        };
+      }
+      waiting.push(resolve);
+      channel.port2.postMessage(undefined);
+    });
 })();
 
 /** Cores of this machine. */

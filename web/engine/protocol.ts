@@ -2,8 +2,25 @@
 // call it belongs to; handles are numbers that the worker gives out.
 
 import type {
-  AddProgress, AddResult, DatasetEntry, DatasetItem, DatasetOptions, EngineInfo, EpochEvent, Evaluation, EvaluationProgress, History,
-  ImageSource, LoadOptions, MemoryUse, ModelSpec, ModelSummary, Prediction, StepEvent, TrainSettings, TrainingRecord,
+  AddProgress,
+  AddResult,
+  DatasetEntry,
+  DatasetItem,
+  DatasetOptions,
+  EngineInfo,
+  EpochEvent,
+  Evaluation,
+  EvaluationProgress,
+  History,
+  ImageSource,
+  LoadOptions,
+  MemoryUse,
+  ModelSpec,
+  ModelSummary,
+  Prediction,
+  StepEvent,
+  TrainSettings,
+  TrainingRecord,
 } from './types.js';
 
 export type Handle = number;
@@ -34,7 +51,10 @@ export interface Calls {
   loadModel: { takes: { file: Uint8Array | ArrayBuffer | Blob; name: string }; gives: ModelCreated };
   saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
   classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };
-  train: { takes: { model: Handle; data: Handle; val?: Handle; settings: TrainSettings }; gives: { history: History; training: TrainingRecord } };
+  train: {
+    takes: { model: Handle; data: Handle; val?: Handle; settings: TrainSettings };
+    gives: { history: History; training: TrainingRecord };
+  };
   evaluate: { takes: { model: Handle; data: Handle; batchSize: number }; gives: Evaluation };
   disposeModel: { takes: { model: Handle }; gives: undefined };
 }
@@ -47,9 +67,11 @@ export interface Part {
 export type CallName = keyof Calls;
 
 /** To the worker: a call. */
-export type CallMessage = { [Name in CallName]: { kind: 'call'; id: number; name: Name; takes: Calls[Name]['takes'] } }[CallName];
+export type CallMessage = {
+  [Name in CallName]: { kind: 'call'; id: number; name: Name; takes: Calls[Name]['takes'] };
+}[CallName];
 
-/** To the worker: end the call `id` early. A training ends after its step and gives its history; others fail. */
+/** To the worker: end the call `id` early. Trainings and additions give what they have done so far; an evaluation fails. */
 export interface StopMessage {
   kind: 'stop';
   id: number;

@@ -15,7 +15,15 @@ export interface RecordFacts {
   valCounts: readonly number[] | undefined;
 }
 
-export function trainingRecord({ info, settings, init, history, classes, trainCounts, valCounts }: RecordFacts): TrainingRecord {
+export function trainingRecord({
+  info,
+  settings,
+  init,
+  history,
+  classes,
+  trainCounts,
+  valCounts,
+}: RecordFacts): TrainingRecord {
   const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
   const byClass = (counts: readonly number[]): Record<string, number> =>
     Object.fromEntries(classes.map((name, c) => [name, counts[c] ?? 0]));
@@ -34,7 +42,9 @@ export function trainingRecord({ info, settings, init, history, classes, trainCo
       epochs: settings.epochs,
       batch_size: settings.batchSize,
       optimizer: {
-        name: settings.optimizer, lr: settings.lr, weight_decay: settings.weightDecay,
+        name: settings.optimizer,
+        lr: settings.lr,
+        weight_decay: settings.weightDecay,
         ...(settings.optimizer === 'sgd' && { momentum: settings.momentum, nesterov: settings.nesterov }),
       },
       seed: settings.seed,

@@ -3,12 +3,17 @@
 import type { CoreTrainOptions } from './core.js';
 import type { TrainSettings } from './types.js';
 
+function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
 const largestInt = 2 ** 31 - 1;
 
 function number(name: string, value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
-  throw new Error(`${name} expected a number, got ${String(value)}`);
+  throw new Error(`${name} expected a number, got ${shown(value)}`);
 }
 
 export function wholeNumber(name: string, value: unknown, fallback: number, minimum: number): number {
@@ -27,7 +32,7 @@ export function seedNumber(value: unknown): number {
 function flag(name: string, value: unknown, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
-  throw new Error(`${name} expected true or false, got ${String(value)}`);
+  throw new Error(`${name} expected true or false, got ${shown(value)}`);
 }
 
 export interface CheckedSettings extends CoreTrainOptions {
@@ -54,5 +59,5 @@ export function labelIndex(label: unknown, classes: readonly string[]): number {
   if (typeof label === 'number' && Number.isInteger(label) && label >= 0 && label < classes.length) return label;
   const index = typeof label === 'string' ? classes.indexOf(label) : -1;
   if (index >= 0) return index;
-  throw new Error(`label expected one of ${classes.join(', ')} or its index, got ${String(label)}`);
+  throw new Error(`label expected one of ${classes.join(', ')} or its index, got ${shown(label)}`);
 }

@@ -32,9 +32,15 @@ export async function trainLoop({ core, model, data, val, settings, stopped, rep
     lastReport = performance.now();
   };
   try {
-    for (let epoch = 1; epoch <= settings.epochs && !stopped(); ++epoch) {
-      let images = 0, correct = 0, lossSum = 0, seconds = 0, ended = false;
-      while (!ended && !stopped()) {
+    for (let epoch = 1; epoch <= settings.epochs; ++epoch) {
+      let images = 0,
+        correct = 0,
+        lossSum = 0,
+        seconds = 0,
+        ended = false;
+      while (!ended) {
+        await yieldToMessages();
+        if (stopped()) break;
         const start = performance.now();
         const step = run.step();
         const stepSeconds = secondsSince(start);
@@ -46,15 +52,19 @@ export async function trainLoop({ core, model, data, val, settings, stopped, rep
         history.steps = step.step;
         const { loss } = step;
         steps.push({
-          step: step.step, epoch, loss, images: step.images, correct: step.correct, imagesPerSecond: step.images / stepSeconds,
+          step: step.step,
+          epoch,
+          loss,
+          images: step.images,
+          correct: step.correct,
+          imagesPerSecond: step.images / stepSeconds,
         });
         if (performance.now() - lastReport >= progressInterval) flush();
-        await yieldToMessages();
       }
       history.seconds += seconds;
       if (!ended) break;
       const event: EpochEvent = { epoch, trainLoss: lossSum / images, trainAccuracy: correct / images, seconds };
-      const scores = val && await evaluateLoop({ core, model, data: val, batchSize: settings.batchSize, stopped });
+      const scores = val && (await evaluateLoop({ core, model, data: val, batchSize: settings.batchSize, stopped }));
       if (scores) Object.assign(event, { valLoss: scores.loss, valAccuracy: scores.accuracy });
       history.epochs.push(event);
       flush(event);
@@ -79,9 +89,14 @@ export interface EvaluationCall {
 type Scores = ReturnType<CoreEvaluationRun['result']>;
 
 /** Undefined when it was stopped. */
-export async function evaluateLoop(
-  { core, model, data, batchSize, stopped, report }: EvaluationCall,
-): Promise<Scores | undefined> {
+export async function evaluateLoop({
+  core,
+  model,
+  data,
+  batchSize,
+  stopped,
+  report,
+}: EvaluationCall): Promise<Scores | undefined> {
   const run = core.EvaluationRun.start(model, data, batchSize);
   let lastReport = -Infinity;
   try {
@@ -102,7 +117,9 @@ export async function evaluateLoop(
 export function evaluationOf(scores: Scores, classes: readonly string[]): Evaluation {
   const { loss, accuracy, confusion, precision, recall } = scores;
   return {
-    loss, accuracy, confusion,
+    loss,
+    accuracy,
+    confusion,
     perClass: classes.map((label, c) => ({ label, precision: precision[c] ?? NaN, recall: recall[c] ?? NaN })),
   };
 }

@@ -35,10 +35,10 @@ export async function loadCore(wasmUrl: string, forced?: Variant, threads?: numb
   // One thread needs no build with threads; relaxed SIMD still comes with one.
   const failures: string[] = [];
   for (const variant of candidates) {
-    const count = variant === 'simd' ? 1 : threads ?? Math.min(coreCount(), mostThreads);
+    const count = variant === 'simd' ? 1 : (threads ?? Math.min(coreCount(), mostThreads));
     const url = `${wasmUrl}${variant}/pinhole.mjs`;
     try {
-      const { default: create } = await import(/* @vite-ignore */ url) as { default: CoreFactory };
+      const { default: create } = (await import(/* @vite-ignore */ url)) as { default: CoreFactory };
       return { core: await create({ pthreadPoolSize: count - 1 }), variant, threads: count };
     } catch (error) {
       failures.push(`${url}: ${messageOf(error)}`);
@@ -50,6 +50,8 @@ export async function loadCore(wasmUrl: string, forced?: Variant, threads?: numb
 function whyNot(variant: Variant, runnable: readonly Variant[]): string {
   const known: readonly string[] = ['simd', 'simd-threads', 'relaxed-threads'] satisfies Variant[];
   if (!known.includes(variant)) return `unknown variant '${variant}': there are ${known.join(', ')}`;
-  return `this browser or Node cannot run the variant '${variant}', only ${runnable.join(', ')} ` +
-    '(threads need a cross-origin isolated page)';
+  return (
+    `this browser or Node cannot run the variant '${variant}', only ${runnable.join(', ')} ` +
+    '(threads need a cross-origin isolated page)'
+  );
 }

@@ -4,7 +4,17 @@
 import { decodeInBrowser } from './browserImage.js';
 import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject } from './core.js';
 import { listenToOwner, messageOf, yieldToMessages } from './environment.js';
-import type { CallMessage, CallName, Calls, FromWorker, Handle, ModelCreated, Part, Progress, ToWorker } from './protocol.js';
+import type {
+  CallMessage,
+  CallName,
+  Calls,
+  FromWorker,
+  Handle,
+  ModelCreated,
+  Part,
+  Progress,
+  ToWorker,
+} from './protocol.js';
 import { trainingRecord } from './record.js';
 import { checkedSettings, labelIndex, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
@@ -80,7 +90,7 @@ function keepModel(core: CoreModel, trained: boolean): ModelCreated {
   };
 }
 
-function dispose(entries: Map<Handle, Entry<CoreObject>>, handle: Handle): undefined {
+function dispose(entries: Map<Handle, Entry<CoreObject>>, handle: Handle): void {
   const entry = entries.get(handle);
   if (!entry) return;
   entries.delete(handle);
@@ -113,7 +123,8 @@ async function reading<Result>(data: readonly DatasetEntry[], work: () => Promis
 
 /** Labels are positions in the list of classes: with another list every label would mean something else. */
 function checkSameClasses(model: ModelEntry, data: DatasetEntry): void {
-  const same = model.classes.length === data.classes.length && model.classes.every((name, c) => name === data.classes[c]);
+  const same =
+    model.classes.length === data.classes.length && model.classes.every((name, c) => name === data.classes[c]);
   if (!same) {
     throw new Error(`the model tells apart ${model.classes.join(', ')}; the data set has ${data.classes.join(', ')}`);
   }
@@ -187,7 +198,11 @@ const answers: Answers = {
   createDataset({ classes, input }) {
     const [height, width, channels] = input;
     const core = started().core.ImageDataset.create(
-      wholeNumber('height', height, 0, 1), wholeNumber('width', width, 0, 1), wholeNumber('channels', channels, 0, 1), [...classes]);
+      wholeNumber('height', height, 0, 1),
+      wholeNumber('width', width, 0, 1),
+      wholeNumber('channels', channels, 0, 1),
+      [...classes],
+    );
     return keepDataset(core, classes).dataset;
   },
 
@@ -203,7 +218,9 @@ const answers: Answers = {
         if (call.stopped) break;
         const index = labelIndex(label, entry.classes);
         try {
-          await withImage(image, (decoded) => { entry.core.add(decoded, index, name); });
+          await withImage(image, (decoded) => {
+            entry.core.add(decoded, index, name);
+          });
           ++result.added;
         } catch (error) {
           if (isCrash(error)) throw error;
@@ -228,7 +245,10 @@ const answers: Answers = {
       const { train, val } = entry.core.split(valFraction, seedNumber(seed));
       const trainPart = entry.core.subset(train);
       try {
-        return { val: keepDataset(entry.core.subset(val), entry.classes), train: keepDataset(trainPart, entry.classes) };
+        return {
+          val: keepDataset(entry.core.subset(val), entry.classes),
+          train: keepDataset(trainPart, entry.classes),
+        };
       } catch (error) {
         trainPart.delete();
         throw error;
@@ -259,7 +279,8 @@ const answers: Answers = {
   },
 
   disposeDataset({ dataset }) {
-    return dispose(datasets, dataset);
+    dispose(datasets, dataset);
+    return undefined;
   },
 
   createModel({ spec, classes, seed }) {
@@ -280,53 +301,82 @@ const answers: Answers = {
     const entry = modelOf(model);
     return using([entry], async () => {
       let probabilities: Float32Array = new Float32Array();
-      await withImage(image, (decoded) => { probabilities = entry.core.classify(decoded); });
-      return Array.from(probabilities, (probability, c) => ({ label: entry.classes[c] ?? '', probability }))
-        .sort((a, b) => b.probability - a.probability);
+      await withImage(image, (decoded) => {
+        probabilities = entry.core.classify(decoded);
+      });
+      return Array.from(probabilities, (probability, c) => ({ label: entry.classes[c] ?? '', probability })).sort(
+        (a, b) => b.probability - a.probability,
+      );
     });
   },
 
   train({ model: modelHandle, data: dataHandle, val: valHandle, settings }, call) {
     const { core, info } = started();
-    const model = modelOf(modelHandle), data = datasetOf(dataHandle);
+    const model = modelOf(modelHandle),
+      data = datasetOf(dataHandle);
     const val = valHandle === undefined ? undefined : datasetOf(valHandle);
     const sets = val ? [data, val] : [data];
     const checked = checkedSettings(settings);
     for (const set of sets) checkSameClasses(model, set);
     if (model.training) throw new Error('this model is being trained already');
     model.training = true;
-    return using([model, ...sets], () => reading(sets, async () => {
-      const init = model.trained;
-      model.trained = true;
-      const history = await trainLoop({
-        core, model: model.core, data: data.core, val: val?.core, settings: checked,
-        stopped: () => call.stopped,
-        report: (steps, epoch) => { call.progress({ type: 'training', steps, ...(epoch && { epoch }) }); },
-      });
-      const training = trainingRecord({
-        info, settings: checked, init, history, classes: data.classes, trainCounts: data.core.counts(), valCounts: val?.core.counts(),
-      });
-      return { history, training };
-    })).finally(() => { model.training = false; });
+    return using([model, ...sets], () =>
+      reading(sets, async () => {
+        const init = model.trained;
+        model.trained = true;
+        const history = await trainLoop({
+          core,
+          model: model.core,
+          data: data.core,
+          val: val?.core,
+          settings: checked,
+          stopped: () => call.stopped,
+          report: (steps, epoch) => {
+            call.progress({ type: 'training', steps, ...(epoch && { epoch }) });
+          },
+        });
+        const training = trainingRecord({
+          info,
+          settings: checked,
+          init,
+          history,
+          classes: data.classes,
+          trainCounts: data.core.counts(),
+          valCounts: val?.core.counts(),
+        });
+        return { history, training };
+      }),
+    ).finally(() => {
+      model.training = false;
+    });
   },
 
   evaluate({ model: modelHandle, data: dataHandle, batchSize }, call) {
     const { core } = started();
-    const model = modelOf(modelHandle), data = datasetOf(dataHandle);
+    const model = modelOf(modelHandle),
+      data = datasetOf(dataHandle);
     checkSameClasses(model, data);
-    return using([model, data], () => reading([data], async () => {
-      const scores = await evaluateLoop({
-        core, model: model.core, data: data.core, batchSize: wholeNumber('batchSize', batchSize, 32, 1),
-        stopped: () => call.stopped,
-        report: (at) => { call.progress({ type: 'evaluating', at }); },
-      });
-      if (!scores) throw new Error('the evaluation was stopped');
-      return evaluationOf(scores, model.classes);
-    }));
+    return using([model, data], () =>
+      reading([data], async () => {
+        const scores = await evaluateLoop({
+          core,
+          model: model.core,
+          data: data.core,
+          batchSize: wholeNumber('batchSize', batchSize, 32, 1),
+          stopped: () => call.stopped,
+          report: (at) => {
+            call.progress({ type: 'evaluating', at });
+          },
+        });
+        if (!scores) throw new Error('the evaluation was stopped');
+        return evaluationOf(scores, model.classes);
+      }),
+    );
   },
 
   disposeModel({ model }) {
-    return dispose(models, model);
+    dispose(models, model);
+    return undefined;
   },
 };
 
@@ -344,13 +394,17 @@ function isCrash(error: unknown): boolean {
 async function answer({ id, name, takes }: CallMessage): Promise<void> {
   const call: Call = {
     stopped: false,
-    progress: (progress) => { owner.post({ kind: 'progress', id, progress }); },
+    progress: (progress) => {
+      owner.post({ kind: 'progress', id, progress });
+    },
   };
   calls.set(id, call);
   try {
     if (broken !== undefined) throw new Error(broken);
     // The message type pairs each name with what it takes; the compiler cannot follow that through the table.
-    const gives = await (answers[name] as (takes: unknown, call: Call) => Calls[CallName]['gives'] | Promise<Calls[CallName]['gives']>)(takes, call);
+    const gives = await (
+      answers[name] as (takes: unknown, call: Call) => Calls[CallName]['gives'] | Promise<Calls[CallName]['gives']>
+    )(takes, call);
     const buffer = gives instanceof Uint8Array ? gives.buffer : undefined;
     owner.post({ kind: 'result', id, gives }, buffer instanceof ArrayBuffer ? [buffer] : []);
   } catch (error) {
@@ -362,7 +416,7 @@ async function answer({ id, name, takes }: CallMessage): Promise<void> {
   }
 }
 
-const owner = listenToOwner<ToWorker, FromWorker>((message) => {
+const owner = listenToOwner((message) => {
   if (message.kind === 'call') void answer(message);
   else {
     const call = calls.get(message.id);

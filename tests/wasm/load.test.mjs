@@ -1,0 +1,83 @@
+// load(): which build is taken, what a wrong wish gives, and that an engine keeps nothing alive that it should not.
+import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
+import { test } from 'node:test';
+import { load, runScript, variants, withEngine } from './support.mjs';
+
+const major = Number(process.versions.node.split('.')[0]);
+const relaxedFlag = major <= 20 ? ['--experimental-wasm-relaxed-simd'] : [];
+const printInfo = 'const p = await load(); print(p.info);';
+
+test('load takes the build with threads and relaxed SIMD where Node has both', async () => {
+  const info = await runScript(printInfo, { flags: relaxedFlag });
+  assert.equal(info.variant, 'relaxed-threads');
+  assert.equal(info.threads, Math.min(16, availableParallelism()));
+});
+
+test(
+  'load takes plain SIMD with threads where Node 20 has no relaxed SIMD, and says why it cannot be forced',
+  { skip: major > 20 && 'this Node always has relaxed SIMD' },
+  async () => {
+    assert.equal((await runScript(printInfo)).variant, 'simd-threads');
+    const message = await runScript("await load({ variant: 'relaxed-threads' }).catch((e) => print(e.message));");
+    assert.equal(
+      message,
+      "this browser or Node cannot run the variant 'relaxed-threads', only simd-threads, simd (threads need a cross-origin isolated page)",
+    );
+  },
+);
+
+for (const variant of variants) {
+  test(`the ${variant} build loads, names itself and its backends, and can be told which kernels to run`, async () => {
+    const threads = variant === 'simd' ? 1 : 2;
+    await withEngine({ variant, threads }, (pinhole) => {
+      assert.equal(pinhole.variant, variant);
+      assert.equal(pinhole.threads, threads);
+      assert.deepEqual([...pinhole.info.backends].sort(), ['reference', 'simd', 'xnnpack']);
+      assert.match(pinhole.description, new RegExp(`${threads} thread`));
+    });
+    for (const backend of ['reference', 'simd', 'xnnpack']) {
+      await withEngine({ variant, threads, backend }, (pinhole) => {
+        assert.equal(pinhole.info.backend, backend);
+      });
+    }
+  });
+}
+
+test('a wrong wish is an Error that says what there is', async () => {
+  await assert.rejects(load({ variant: 'wide' }), {
+    name: 'Error',
+    message: "unknown variant 'wide': there are simd, simd-threads, relaxed-threads",
+  });
+  await assert.rejects(load({ variant: 'simd', backend: 'abacus' }), /abacus.*reference.*simd.*xnnpack/);
+  await assert.rejects(load({ threads: 0 }), /threads expected a whole number of 1 or more, got 0/);
+  await assert.rejects(load({ threads: 1.5 }), /threads expected a whole number/);
+  await assert.rejects(load({ wasmUrl: '/nowhere/at/all' }), /cannot load the engine: file:\/\/\/nowhere\/at\/all\//);
+});
+
+test('a script that forgets to dispose of its engine still ends', async () => {
+  const memory = await runScript(
+    "const p = await load({ threads: 2 }); await p.createDataset({ classes: ['a', 'b'], input: [4, 4, 3] }); print(await p.memory());",
+    { timeout: 30_000 },
+  );
+  assert.equal(memory.datasets, 1);
+});
+
+test('after dispose every call fails with one sentence, those under way too', async () => {
+  const pinhole = await load({ variant: 'simd' });
+  const underWay = pinhole.memory();
+  pinhole.dispose();
+  const stopped = { message: 'the engine has stopped: this engine was disposed' };
+  await assert.rejects(underWay, stopped);
+  await assert.rejects(pinhole.memory(), stopped);
+});
+
+test('two engines live side by side', async () => {
+  await withEngine({ variant: 'simd' }, (first) =>
+    withEngine({ variant: 'simd' }, async (second) => {
+      await first.createDataset({ classes: ['a', 'b'], input: [4, 4, 3] });
+      assert.equal((await first.memory()).datasets, 1);
+      assert.equal((await second.memory()).datasets, 0);
+    }),
+  );
+});

@@ -1,0 +1,116 @@
+// Memory: nothing leaks, and running out of it is an Error after which the engine still works.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { noiseDataset, noiseImage, runScript, tinySpec, variants, withEngine } from './support.mjs';
+
+const classes = ['red', 'green', 'blue'];
+
+for (const variant of variants) {
+  test(
+    `a thousand rounds of create, train, classify, save, load and free end with the memory of the tenth (${variant})`,
+    { timeout: 600_000 },
+    async () => {
+      await withEngine({ variant, threads: variant === 'simd' ? 1 : 2 }, async (pinhole) => {
+        let tenth;
+        for (let round = 1; round <= 1000; ++round) {
+          const data = await noiseDataset(pinhole, { perClass: 2, seed: round });
+          const { train, val } = await data.split(0.5);
+          const model = await pinhole.createModel(tinySpec(), { classes });
+          await model.train(train, { epochs: 1, batchSize: 2, val });
+          await model.classify(noiseImage(0, round));
+          const loaded = await pinhole.loadModel(await model.save());
+          // The ways that fail must free what they took, too.
+          await assert.rejects(
+            pinhole.createModel(tinySpec({ layers: [{ type: 'Conv2d', out_channels: 4, kernel_size: 99 }] }), {
+              classes,
+            }),
+          );
+          await assert.rejects(data.add(new Uint8Array([0xff, 0xd8, 0xff, 0xe0, 0, 16]), 0));
+          await assert.rejects(pinhole.loadModel(new Uint8Array(1000)));
+          await assert.rejects(model.train(train, { optimizer: 'lion' }));
+          for (const thing of [data, train, val, model, loaded]) await thing.dispose();
+          if (round === 10) tenth = await pinhole.memory();
+        }
+        assert.deepEqual(await pinhole.memory(), tenth);
+        assert.deepEqual(
+          { datasets: tenth.datasets, models: tenth.models, runs: tenth.runs },
+          { datasets: 0, models: 0, runs: 0 },
+        );
+      });
+    },
+  );
+}
+
+test('what was forgotten is freed by the garbage collector', async () => {
+  const memory = await runScript(
+    `
+    const pinhole = await load({ variant: 'simd' });
+    await (async () => {
+      await pinhole.createDataset({ classes: ['a', 'b'], input: [4, 4, 3] });
+      await pinhole.createModel(${JSON.stringify(tinySpec())}, { classes: ['a', 'b'] });
+    })();
+    const held = await pinhole.memory();
+    let memory;
+    for (let attempt = 0; attempt < 100; ++attempt) {
+      globalThis.gc();
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+      memory = await pinhole.memory();
+      if (memory.datasets + memory.models === 0) break;
+    }
+    print([held.datasets, held.models, memory.datasets, memory.models]);`,
+    { flags: ['--expose-gc'] },
+  );
+  assert.deepEqual(memory, [1, 1, 0, 0]);
+});
+
+for (const variant of variants) {
+  test(`running out of memory is an Error, and the engine works on (${variant})`, { timeout: 300_000 }, async () => {
+    await withEngine({ variant, threads: variant === 'simd' ? 1 : 2 }, async (pinhole) => {
+      const outOfMemory = { name: 'Error', message: /^out of memory/ };
+      const before = await pinhole.memory();
+      // Weights: 1 GiB each, and 4 GiB is all there is.
+      const linear = { type: 'Linear', out_features: 16384 };
+      const heavy = {
+        format: 'pinhole/1',
+        input: [1, 1, 16384],
+        layers: [linear, linear, linear, linear, { type: 'Linear', out_features: 'classes' }],
+      };
+      await assert.rejects(pinhole.createModel(heavy, { classes }), outOfMemory);
+      // Activations: 64 MiB for one image, more than there is for 60, and for 64 as many bytes as make 0 in 32 bits.
+      const wide = await pinhole.createModel(
+        {
+          format: 'pinhole/1',
+          input: [64, 64, 3],
+          layers: [
+            { type: 'Conv2d', out_channels: 4096, kernel_size: 1 },
+            { type: 'AdaptiveAvgPool2d', output_size: 1 },
+            { type: 'Flatten' },
+            { type: 'Linear', out_features: 'classes' },
+          ],
+        },
+        { classes },
+      );
+      const data = await noiseDataset(pinhole, { size: 64, perClass: 1 });
+      const many = await data.subset(Array.from({ length: 64 }, (_, i) => i % 3));
+      await assert.rejects(wide.train(many, { epochs: 1, batchSize: 60 }), outOfMemory);
+      await assert.rejects(wide.train(many, { epochs: 1, batchSize: 64 }), outOfMemory);
+      await assert.rejects(wide.evaluate(many, { batchSize: 64 }), outOfMemory);
+      assert.equal((await wide.train(data, { epochs: 1 })).steps, 1, 'the same model trains with a smaller batch');
+      assert.equal((await wide.classify(noiseImage(0, 1, 64))).length, 3);
+      // Images: each of the size of a wall, until nothing more goes in.
+      const walls = await pinhole.createDataset({ classes, input: [16384, 16384, 3] });
+      const { added, skipped } = await walls.addMany(
+        Array.from({ length: 6 }, (_, i) => ({ image: noiseImage(0, i), label: 0 })),
+      );
+      assert.ok(added >= 1 && added < 6, `${added} images of 768 MiB`);
+      assert.match(skipped[0].reason, outOfMemory.message);
+      await walls.dispose();
+      for (const thing of [wide, data, many]) await thing.dispose();
+      const small = await pinhole.createModel(tinySpec(), { classes });
+      assert.equal((await small.classify(noiseImage(0, 1))).length, 3);
+      await small.dispose();
+      const { bytesInUse } = await pinhole.memory();
+      assert.ok(bytesInUse - before.bytesInUse < 1e6, `${bytesInUse - before.bytesInUse} bytes more than before`);
+    });
+  });
+}
