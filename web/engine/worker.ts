@@ -4,17 +4,7 @@
 import { decodeInBrowser } from './browserImage.js';
 import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject } from './core.js';
 import { listenToOwner, messageOf, yieldToMessages } from './environment.js';
-import type {
-  CallMessage,
-  CallName,
-  Calls,
-  FromWorker,
-  Handle,
-  ModelCreated,
-  Part,
-  Progress,
-  ToWorker,
-} from './protocol.js';
+import type { CallMessage, CallName, Calls, Handle, ModelCreated, Part, Progress } from './protocol.js';
 import { trainingRecord } from './record.js';
 import { checkedSettings, labelIndex, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
