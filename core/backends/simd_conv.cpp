@@ -349,6 +349,7 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
   const real* bias = b != nullptr ? b->value.data() : nullptr;
   const std::size_t image = as_size(g.h) * as_size(g.w) * as_size(g.c);
   const double work = static_cast<double>(g.n) * g.oh * g.ow * phase.taps() * p.in_per_group * g.oc;
+  const bool past_cache = as_size(g.n) * as_size(pooled_h) * as_size(pooled_w) * as_size(g.oc) >= simd::kPastCache;
   for_tasks(pool(), g.n * bands, work, [&](std::size_t thread, int task) {
     const int n = task / bands;
     const int t0 = task % bands * rows;
@@ -363,7 +364,7 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
         const std::size_t at = done * as_size(g.oc) + as_size(group * p.out_per_group);
         kernels_.conv_pool(count, a, right, down, y + at, winner + at, g.oc, static_cast<int>(phase.segments.size()),
                            phase.segments.data(), phase.length, p.weights.data() + phase.packed + as_size(group) * phase.group_size,
-                           bias != nullptr ? bias + group * p.out_per_group : nullptr, p.out_per_group);
+                           bias != nullptr ? bias + group * p.out_per_group : nullptr, p.out_per_group, past_cache);
         for (int i = 0; i < count; ++i) a[i] += p.in_per_group;
       }
       done += as_size(count);

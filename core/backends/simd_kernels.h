@@ -37,10 +37,11 @@ struct SimdKernels {
   void (*conv)(int count, const float* const* a, float* const* y, int segments, const ptrdiff_t* segment, int length,
                const float* w, const float* b, int oc);
   // The same at the four positions {a, a + right, a + down, a + down + right} of each window, then ReLU and the largest.
-  // Window i goes to y + i * stride and winner + i * stride.
+  // Window i goes to y + i * stride and winner + i * stride. `past_cache`: y is too large to
+  // be there when it is read.
   void (*conv_pool)(int count, const float* const* a, ptrdiff_t right, ptrdiff_t down, float* y, uint8_t* winner,
                     ptrdiff_t stride, int segments, const ptrdiff_t* segment, int length, const float* w,
-                    const float* b, int oc);
+                    const float* b, int oc, bool past_cache);
   // y[i][k] = b[k] + sum over taps of a[i][tap[t] + k] * w[t * padded + k], k < c; padded = c rounded up to width.
   void (*depthwise)(int count, const float* const* a, float* const* y, int taps, const ptrdiff_t* tap, const float* w,
                     const float* b, int c);

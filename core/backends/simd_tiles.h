@@ -23,6 +23,9 @@ inline int divide_up(int a, int b) { return (a + b - 1) / b; }
 /// Below this many multiply-adds (or values moved, times four) waking a thread costs more than it brings.
 constexpr double kWorthThreads = 200e3;
 
+/// Results of that many floats are written past the cache.
+constexpr std::size_t kPastCache = std::size_t{2} << 20U;
+
 /// Calls body(thread, task) for each task, on the pool when `work` multiply-adds are worth it.
 template <class Body>
 void for_tasks(ThreadPool& pool, int count, double work, const Body& body) {
