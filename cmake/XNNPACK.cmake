@@ -3,7 +3,8 @@
 # every clone and build folder after that. Set PINHOLE_WASM_VARIANT before including this on wasm.
 #
 # Sources: PINHOLE_XNNPACK_DIR (a folder with xnnpack/ pthreadpool/ fp16/ fxdiv/; variable or environment), else what
-# scripts/setup.sh put in the cache, else, with PINHOLE_FETCH_XNNPACK, GitHub.
+# scripts/setup.sh put in the cache, else (with PINHOLE_FETCH_XNNPACK) GitHub,
+# kept in the cache.
 include("${CMAKE_CURRENT_LIST_DIR}/cache.cmake")
 
 set(PINHOLE_XNNPACK_DIR "$ENV{PINHOLE_XNNPACK_DIR}" CACHE PATH "folder with xnnpack/ pthreadpool/ fp16/ fxdiv/; empty: the cache")
@@ -17,7 +18,8 @@ function(pinhole_find_xnnpack_sources OUT)
   elseif(EXISTS "${cached}")
     set(${OUT} "${cached}" PARENT_SCOPE)
   elseif(PINHOLE_FETCH_XNNPACK)
-    set(root "${CMAKE_BINARY_DIR}/_deps/xnnpack-sources")
+    set(root "${cached}.new")
+    file(REMOVE_RECURSE "${root}")
     include(FetchContent)
     foreach(source xnnpack=google/XNNPACK@4ea82e595b36106653175dcb04b2aa532660d0d8
                    pthreadpool=Maratyszcza/pthreadpool@560c60d342a76076f0557a3946924c6478470044
@@ -27,7 +29,8 @@ function(pinhole_find_xnnpack_sources OUT)
       FetchContent_Populate(pinhole_${CMAKE_MATCH_1} QUIET GIT_REPOSITORY "https://github.com/${CMAKE_MATCH_2}.git"
         GIT_TAG "${CMAKE_MATCH_3}" SOURCE_DIR "${root}/${CMAKE_MATCH_1}")
     endforeach()
-    set(${OUT} "${root}" PARENT_SCOPE)
+    file(RENAME "${root}" "${cached}")
+    set(${OUT} "${cached}" PARENT_SCOPE)
   else()
     message(FATAL_ERROR "XNNPACK's sources are missing; run scripts/setup.sh native, or give -DPINHOLE_XNNPACK_DIR=FOLDER")
   endif()

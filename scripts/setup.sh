@@ -81,6 +81,7 @@ FETCH_EMSCRIPTEN=no
 if wants native || wants wasm; then
   need 'build system' cmake cmake
   need 'runs the build' ninja-build ninja
+  [ "$DEBIAN" = 0 ] || need 'remembers what was compiled' ccache ccache
   need 'model files' nlohmann-json3-dev nlohmann/json.hpp
   need 'image decoding' libstb-dev stb/stb_image.h
 fi
@@ -156,6 +157,8 @@ install_packages() {
   say "Installing Debian packages: ${list%, }"
   # A third-party source that does not answer must not stop us: what matters is whether the install works.
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 update || true
+  # An installation that was cut off is finished first.
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null 2>&1 || true
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
     install --no-install-recommends "${MISSING[@]}" >"$CACHE/apt-install.log" 2>&1 ||
     { tail -n 20 "$CACHE/apt-install.log" >&2; fail "apt-get could not install the packages (above); the command was: $command"; }
