@@ -55,7 +55,7 @@ export async function openPage(browser, url, options = {}) {
 
 /** Resolves to what the engine says it runs on. */
 export async function engineReady(page) {
-  const fact = page.getByText(/^\d+ threads?, .*SIMD$/);
+  const fact = page.getByText(/^Runs on \d+ threads?, .*SIMD$/);
   await fact.waitFor({ timeout: 20_000 });
   return fact.innerText();
 }
@@ -74,6 +74,7 @@ export function photoFolder(classes, photosOfEach) {
 
 /** Drops files or folders on an element, as the operating system does. */
 export async function dropOn(page, target, paths) {
+  await target.scrollIntoViewIfNeeded();
   const box = await target.boundingBox();
   assert.ok(box, 'the drop target is not on the screen');
   const session = await page.context().newCDPSession(page);

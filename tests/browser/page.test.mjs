@@ -64,7 +64,7 @@ test(
     for (const name of ['fishes', 'monuments', 'tools'])
       assert.equal(await page.getByLabel(`Add images to ${name}`).count(), 1);
 
-    await train(page, { Epochs: 6, 'Batch size': 8 });
+    await train(page, { Epochs: 20, 'Batch size': 8 });
     assert.match(
       await region(page, 'Validation accuracy').innerText(),
       /\d+\.\d %\s+\d+ of 6 images it was not trained with/,
@@ -78,7 +78,7 @@ test(
       assert.ok(drawn, `the chart ${name} is empty`);
     }
     await page.getByText('Numbers of every epoch').click();
-    assert.equal(await page.getByRole('region', { name: 'Numbers of every epoch' }).getByRole('row').count(), 1 + 6);
+    assert.equal(await page.getByRole('region', { name: 'Numbers of every epoch' }).getByRole('row').count(), 1 + 20);
     const confusion = await page.getByRole('region', { name: 'Confusion matrix' }).getByRole('cell').allInnerTexts();
     assert.equal(
       confusion.map(Number).reduce((sum, count) => sum + count, 0),
@@ -86,11 +86,11 @@ test(
     );
     assert.equal(await page.getByRole('region', { name: 'Precision and recall' }).getByRole('row').count(), 1 + 3);
 
-    // Of images it was trained with, a model that has learned says the right class.
+    // 18 of these 24 it was trained with: a model that has learned says the right class for most, where chance would say 8.
     const before = {};
     let right = 0;
     for (const name of ['fishes', 'monuments', 'tools']) {
-      for (const file of readdirSync(path.join(photos.folder, name)).slice(0, 2)) {
+      for (const file of readdirSync(path.join(photos.folder, name))) {
         const answer = await classify(page, path.join(photos.folder, name, file));
         const sum = Object.values(answer).reduce((total, probability) => total + probability, 0);
         assert.ok(Math.abs(sum - 1) < 1e-5, `the bars of ${file} sum to ${sum}`);
@@ -99,8 +99,8 @@ test(
         before[`${name}/${file}`] = answer;
       }
     }
-    assert.ok(right >= 5, `${right} of 6 photos were recognised`);
-    const [firstFile, firstAnswer] = Object.entries(before)[0];
+    assert.ok(right >= 17, `${right} of 24 photos were recognised`);
+    const [firstFile, firstAnswer] = Object.entries(before).at(-2);
     await page.getByRole('button', { name: `Show ${path.basename(firstFile)}` }).click();
     assert.deepEqual(await shownProbabilities(page), firstAnswer);
 
@@ -117,7 +117,7 @@ test(
     const second = await openPage(browser, server.url);
     await second.page.getByLabel('Open a model file').setInputFiles(saved);
     await second.page.getByText(/From saved\.safetensors.*Validation accuracy/).waitFor();
-    for (const [file, answer] of Object.entries(before)) {
+    for (const [file, answer] of Object.entries(before).slice(0, 6)) {
       assert.deepEqual(await classify(second.page, path.join(photos.folder, file)), answer, file);
     }
     await second.close();

@@ -49,7 +49,8 @@ async function answer(request: Request): Promise<Response> {
 }
 
 async function kept(request: RequestInfo): Promise<Response | undefined> {
-  return (await caches.open(cacheName)).match(request, { ignoreSearch: true });
+  // A host's "Vary: Origin" would make a file that was kept without an Origin another one than the page asks for.
+  return (await caches.open(cacheName)).match(request, { ignoreSearch: true, ignoreVary: true });
 }
 
 function isolated(response: Response): Response {

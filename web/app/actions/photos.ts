@@ -1,7 +1,7 @@
 // Reads files into classes: every file is decoded by the engine, so that what is accepted here is what can be trained with.
 import { engine } from '../engine';
 import { pixelsOf } from '../files/pixels';
-import type { FoundFiles } from '../files/folders';
+import { filesOfDrop, type FoundFiles } from '../files/folders';
 import { thumbnailOf } from '../files/thumbnails';
 import { offeredModel } from '../models';
 import { classes, isBusy, reading, readReport, settings, type Credit, type Photo } from '../state';
@@ -93,6 +93,15 @@ export async function addFiles(
   } finally {
     reading.value = null;
     cancellation = null;
+  }
+}
+
+/** Takes a drop; called inside its event. */
+export async function addDropped(transfer: DataTransfer, into?: number): Promise<void> {
+  try {
+    await addFiles(await filesOfDrop(transfer), into);
+  } catch (error) {
+    showError('data', `The dropped files could not be opened: ${messageOf(error)}.`);
   }
 }
 

@@ -2,8 +2,8 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { deleteClass, renameClass } from '../actions/classes';
-import { addFiles } from '../actions/photos';
-import { filesOfDrop, filesOfInput } from '../files/folders';
+import { addDropped, addFiles } from '../actions/photos';
+import { filesOfInput } from '../files/folders';
 import { isBusy, reading, type PhotoClass } from '../state';
 import { classColour } from './colours';
 import { DropZone } from './DropZone';
@@ -25,7 +25,7 @@ export function ClassCard({ photoClass, index }: { photoClass: PhotoClass; index
   };
 
   return (
-    <DropZone class="class-card" onDrop={(transfer) => void filesOfDrop(transfer).then((found) => addFiles(found, id))}>
+    <DropZone class="class-card" onDrop={(transfer) => void addDropped(transfer, id)}>
       <section aria-label={`Class ${name}`} style={classColour(index)}>
         <header class="class-card__head">
           <span class="dot" />

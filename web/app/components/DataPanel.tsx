@@ -1,9 +1,9 @@
 // Step 1: the classes and their images.
 import type { JSX } from 'preact';
 import { addClass, undo } from '../actions/classes';
-import { addFiles, cancelReading } from '../actions/photos';
+import { addDropped, addFiles, cancelReading } from '../actions/photos';
 import { addSamples, sampleFolder, samplePreview } from '../actions/samples';
-import { filesOfDrop, filesOfInput } from '../files/folders';
+import { filesOfInput } from '../files/folders';
 import { classes, isBusy, photoCount, reading, readReport, undoable } from '../state';
 import { ClassCard } from './ClassCard';
 import { Credits } from './Credits';
@@ -19,7 +19,7 @@ export function DataPanel(): JSX.Element {
   const summary = count > 0 ? `${plural(photoCount.value, 'image')} in ${plural(count, 'class', 'classes')}` : null;
   return (
     <Panel id="data" number={1} title="Data" summary={summary}>
-      <DropZone class="stack data" onDrop={(transfer) => void filesOfDrop(transfer).then((found) => addFiles(found))}>
+      <DropZone class="stack data" onDrop={(transfer) => void addDropped(transfer)}>
         {count === 0 && reading.value === null ? <FirstRun /> : <AddMore />}
         <Reading />
         <Errors place="data" />
