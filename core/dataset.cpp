@@ -23,7 +23,8 @@ ImageDataset::ImageDataset(int height, int width, int channels, std::vector<std:
 }
 
 std::size_t ImageDataset::image_bytes() const {
-  return static_cast<std::size_t>(height_) * static_cast<std::size_t>(width_) * static_cast<std::size_t>(channels_);
+  return static_cast<std::size_t>(height_) * static_cast<std::size_t>(width_) *
+         static_cast<std::size_t>(channels_);
 }
 
 void ImageDataset::reserve(std::size_t images) {
@@ -34,8 +35,8 @@ void ImageDataset::reserve(std::size_t images) {
 
 void ImageDataset::add(std::span<const std::uint8_t> pixels, int label, std::string name) {
   if (pixels.size() != image_bytes()) {
-    throw Error(text("an image of ", pixels.size(), " bytes does not fit a data set of ", height_, 'x', width_, 'x', channels_,
-                     " images (", image_bytes(), " bytes each)"));
+    throw Error(text("an image of ", pixels.size(), " bytes does not fit a data set of ", height_,
+                     'x', width_, 'x', channels_, " images (", image_bytes(), " bytes each)"));
   }
   if (label < 0 || static_cast<std::size_t>(label) >= classes_.size()) {
     throw Error(text("label ", label, " is not one of the ", classes_.size(), " classes"));
@@ -47,8 +48,8 @@ void ImageDataset::add(std::span<const std::uint8_t> pixels, int label, std::str
   names_.push_back(std::move(name));
 }
 
-void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels,
-                         ThreadPool& pool) const {
+void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x,
+                         std::vector<int>& labels, ThreadPool& pool) const {
   x.resize({static_cast<int>(indices.size()), height_, width_, channels_});
   labels.resize(indices.size());
   const std::size_t bytes = image_bytes();
@@ -66,7 +67,8 @@ ImageDataset ImageDataset::subset(std::span<const std::uint32_t> indices) const 
   ImageDataset part(height_, width_, channels_, classes_);
   part.reserve(indices.size());
   for (const std::uint32_t index : indices) {
-    if (index >= size()) throw Error(text("image ", index, " is not in a data set of ", size(), " images"));
+    if (index >= size())
+      throw Error(text("image ", index, " is not in a data set of ", size(), " images"));
     part.images_.push_back(images_[index]);
     part.labels_.push_back(labels_[index]);
     part.names_.push_back(names_[index]);
@@ -92,8 +94,10 @@ Split stratified_split(const ImageDataset& dataset, double val_fraction, std::ui
   Split split;
   for (std::vector<std::uint32_t>& images : by_class) {
     if (images.empty()) continue;
-    const auto wanted = static_cast<std::size_t>(std::floor(static_cast<double>(images.size()) * val_fraction + 0.5));
-    const auto middle = images.begin() + static_cast<std::ptrdiff_t>(std::min(wanted, images.size() - 1));
+    const auto wanted = static_cast<std::size_t>(
+        std::floor(static_cast<double>(images.size()) * val_fraction + 0.5));
+    const auto middle =
+        images.begin() + static_cast<std::ptrdiff_t>(std::min(wanted, images.size() - 1));
     shuffle(images, rng);
     split.val.insert(split.val.end(), images.begin(), middle);
     split.train.insert(split.train.end(), middle, images.end());

@@ -28,7 +28,9 @@ class ImageDataset {
   /// Where the image came from (a path or file name); may be empty.
   const std::string& name(std::size_t index) const { return names_[index]; }
   /// height * width * channels bytes of one image.
-  std::span<const std::uint8_t> pixels(std::size_t index) const { return {images_[index].get(), image_bytes()}; }
+  std::span<const std::uint8_t> pixels(std::size_t index) const {
+    return {images_[index].get(), image_bytes()};
+  }
   std::size_t image_bytes() const;
 
   void reserve(std::size_t images);
@@ -37,7 +39,8 @@ class ImageDataset {
 
   /// ToTensor: writes images `indices` as float [n, height, width, channels] in [0, 1] (divided by 255) into `x` (resized to fit)
   /// and their labels into `labels`.
-  void batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels, ThreadPool& pool) const;
+  void batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels,
+             ThreadPool& pool) const;
 
   /// The images at `indices`, in that order.
   ImageDataset subset(std::span<const std::uint32_t> indices) const;

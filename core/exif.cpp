@@ -14,11 +14,15 @@ struct TiffReader {
   std::span<const std::uint8_t> bytes;
   bool big_endian = false;
 
-  bool holds(std::uint64_t offset, std::uint64_t count) const { return offset + count <= bytes.size(); }
+  bool holds(std::uint64_t offset, std::uint64_t count) const {
+    return offset + count <= bytes.size();
+  }
   std::uint32_t u16(std::size_t at) const {
     return big_endian ? bytes[at] << 8 | bytes[at + 1] : bytes[at + 1] << 8 | bytes[at];
   }
-  std::uint32_t u32(std::size_t at) const { return big_endian ? u16(at) << 16 | u16(at + 2) : u16(at + 2) << 16 | u16(at); }
+  std::uint32_t u32(std::size_t at) const {
+    return big_endian ? u16(at) << 16 | u16(at + 2) : u16(at + 2) << 16 | u16(at);
+  }
 };
 
 }  // namespace
@@ -41,7 +45,9 @@ int exif_orientation(std::span<const std::uint8_t> tiff) {
     if (!reader.holds(entry, 12)) return 1;
     if (reader.u16(entry) != kOrientationTag) continue;
     const std::uint32_t type = reader.u16(entry + 2);
-    const std::uint32_t value = type == kTypeShort ? reader.u16(entry + 8) : type == kTypeLong ? reader.u32(entry + 8) : 0;
+    const std::uint32_t value = type == kTypeShort  ? reader.u16(entry + 8)
+                                : type == kTypeLong ? reader.u32(entry + 8)
+                                                    : 0;
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

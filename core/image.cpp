@@ -19,7 +19,8 @@
 #include "jpeg_kernels.h"
 
 #define STB_IMAGE_IMPLEMENTATION
-#define STBI_MALLOC(size) std::calloc(1, size)  // what a damaged file leaves out is black, not whatever memory held
+#define STBI_MALLOC(size) \
+  std::calloc(1, size)  // what a damaged file leaves out is black, not whatever memory held
 #define STBI_REALLOC(memory, size) std::realloc(memory, size)
 #define STBI_FREE(memory) std::free(memory)
 #define STB_IMAGE_STATIC
@@ -69,7 +70,8 @@ Image to_image(stbi_uc* pixels, int width, int height) {
 /// Planes of a decoded JPEG; the decoder's memory lives as long as this.
 class JpegPlanes {
  public:
-  explicit JpegPlanes(Bytes bytes) : decoder_(static_cast<stbi__jpeg*>(std::calloc(1, sizeof(stbi__jpeg)))) {
+  explicit JpegPlanes(Bytes bytes)
+      : decoder_(static_cast<stbi__jpeg*>(std::calloc(1, sizeof(stbi__jpeg)))) {
     if (decoder_ == nullptr) throw Error("not enough memory to decode the JPEG");
     stbi__start_mem(&context_, bytes.data(), static_cast<int>(bytes.size()));
     decoder_->s = &context_;
@@ -89,13 +91,15 @@ class JpegPlanes {
   int count() const { return context_.img_n; }
   JpegPlane plane(int k) const {
     const auto& component = decoder_->img_comp[k];
-    return {component.data, static_cast<std::size_t>(component.w2), component.x, component.y,
-            decoder_->img_h_max / component.h, decoder_->img_v_max / component.v};
+    return {
+        component.data, static_cast<std::size_t>(component.w2), component.x,
+        component.y,    decoder_->img_h_max / component.h,      decoder_->img_v_max / component.v};
   }
   bool whole_sampling_factors() const {
     for (int k = 0; k < count(); ++k) {
       const auto& component = decoder_->img_comp[k];
-      if (decoder_->img_h_max % component.h != 0 || decoder_->img_v_max % component.v != 0) return false;
+      if (decoder_->img_h_max % component.h != 0 || decoder_->img_v_max % component.v != 0)
+        return false;
     }
     return true;
   }
@@ -130,8 +134,10 @@ void inverted_cmyk_to_rgba(std::uint8_t* rgba, const std::uint8_t* inverted_blac
 Image decode_jpeg(Bytes bytes) {
   const JpegPlanes jpeg(bytes);
   const int count = jpeg.count();
-  if (count != 1 && count != 3 && count != 4) throw Error(text("a JPEG with ", count, " components; 1, 3 and 4 are supported"));
-  if (!jpeg.whole_sampling_factors()) throw Error("a JPEG with fractional chroma sampling, which is not supported");
+  if (count != 1 && count != 3 && count != 4)
+    throw Error(text("a JPEG with ", count, " components; 1, 3 and 4 are supported"));
+  if (!jpeg.whole_sampling_factors())
+    throw Error("a JPEG with fractional chroma sampling, which is not supported");
 
   const int width = jpeg.width();
   Image image{width, jpeg.height(), {}};
@@ -162,7 +168,8 @@ Image decode_jpeg(Bytes bytes) {
       // YCCK: libjpeg's CMY is 255 - RGB, which is what "inverted" turns back for a plain CMYK file.
       if (luma_chroma) {
         for (int x = 0; x < width; ++x) {
-          for (int c = 0; c < 3; ++c) out[4 * x + c] = static_cast<std::uint8_t>(255 - out[4 * x + c]);
+          for (int c = 0; c < 3; ++c)
+            out[4 * x + c] = static_cast<std::uint8_t>(255 - out[4 * x + c]);
         }
       }
       inverted_cmyk_to_rgba(out, rows[3], width);
@@ -186,7 +193,8 @@ class Source {
  private:
   static int read(void* user, char* data, int size) {
     Source& source = *static_cast<Source*>(user);
-    const std::size_t left = source.bytes_.size() - source.position_, wanted = static_cast<std::size_t>(size);
+    const std::size_t left = source.bytes_.size() - source.position_,
+                      wanted = static_cast<std::size_t>(size);
     const std::size_t count = std::min(left, wanted);
     // A refill of the context's own buffer asks for a bufferful and is content with less; anything else is not.
     const bool refill = data == reinterpret_cast<char*>(source.context_.buffer_start);
@@ -214,19 +222,24 @@ class Source {
 
 Image decode_with_stb(Bytes bytes, std::string_view format, const DecodeLimits& limits) {
   int width = 0, height = 0, components = 0;
-  if (!stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &components)) {
+  if (!stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height,
+                             &components)) {
     throw_stb_failure(format);
   }
-  check_image_size(width, std::abs(std::int64_t{height}), limits);  // a BMP that is stored from the top has a negative height
+  check_image_size(width, std::abs(std::int64_t{height}),
+                   limits);  // a BMP that is stored from the top has a negative height
   Source source(bytes);
   // 16 bits a channel come out as their high bytes: what Pillow does for RGB; for grey its convert("RGB") clips at 255.
-  stbi_uc* pixels = stbi__load_and_postprocess_8bit(source.context(), &width, &height, &components, 4);
+  stbi_uc* pixels =
+      stbi__load_and_postprocess_8bit(source.context(), &width, &height, &components, 4);
   if (pixels == nullptr) {
-    if (source.overrun()) throw Error(text("truncated ", format, ": the file ends inside its image data"));
+    if (source.overrun())
+      throw Error(text("truncated ", format, ": the file ends inside its image data"));
     throw_stb_failure(format);
   }
   Image image = to_image(pixels, width, height);
-  if (source.overrun()) throw Error(text("truncated ", format, ": the file ends inside its image data"));
+  if (source.overrun())
+    throw Error(text("truncated ", format, ": the file ends inside its image data"));
   return image;
 }
 
@@ -245,18 +258,21 @@ class PnmReader {
   Image decode(const DecodeLimits& limits) {
     const int width = number("width"), height = number("height"), maxval = number("maximum");
     if (width < 1 || height < 1) throw Error(text("damaged PNM: its size is ", width, 'x', height));
-    if (maxval < 1 || maxval > 65535) throw Error(text("damaged PNM: its maximum is ", maxval, ", expected 1 to 65535"));
+    if (maxval < 1 || maxval > 65535)
+      throw Error(text("damaged PNM: its maximum is ", maxval, ", expected 1 to 65535"));
     check_image_size(width, height, limits);
     const bool plain = kind_ == '2' || kind_ == '3';
     const int channels = kind_ == '3' || kind_ == '6' ? 3 : 1;
-    const std::size_t pixels = static_cast<std::size_t>(width) * height, samples = pixels * channels;
+    const std::size_t pixels = static_cast<std::size_t>(width) * height,
+                      samples = pixels * channels;
     if (!plain) ++at_;  // exactly one white space
     const std::size_t bytes_needed = samples * (plain || maxval > 255 ? 2 : 1) - (plain ? 1 : 0);
     if (at_ > bytes_.size() || bytes_.size() - at_ < bytes_needed) truncated();
 
     // Pillow's scaling: to the nearest, halves to even.
     std::vector<std::uint8_t> scaled(static_cast<std::size_t>(maxval) + 1);
-    for (int i = 0; i <= maxval; ++i) scaled[i] = static_cast<std::uint8_t>(std::nearbyint(static_cast<double>(i) / maxval * 255));
+    for (int i = 0; i <= maxval; ++i)
+      scaled[i] = static_cast<std::uint8_t>(std::nearbyint(static_cast<double>(i) / maxval * 255));
 
     Image image{width, height, {}};
     image.rgba.resize(pixels * 4);
@@ -273,7 +289,9 @@ class PnmReader {
   }
 
  private:
-  [[noreturn]] static void truncated() { throw Error("truncated PNM: the file ends inside its image data"); }
+  [[noreturn]] static void truncated() {
+    throw Error("truncated PNM: the file ends inside its image data");
+  }
 
   int binary16() {
     const int value = bytes_[at_] << 8 | bytes_[at_ + 1];
@@ -310,14 +328,16 @@ class PnmReader {
 
 void check_image_size(std::int64_t width, std::int64_t height, const DecodeLimits& limits) {
   if (width > 0 && height > 0 && width > limits.max_pixels / height) {
-    throw Error(text("the image is too large: ", width, 'x', height, " pixels, at most ", limits.max_pixels, " are allowed"));
+    throw Error(text("the image is too large: ", width, 'x', height, " pixels, at most ",
+                     limits.max_pixels, " are allowed"));
   }
 }
 
 Image decode_image(Bytes bytes, const DecodeLimits& limits) {
   if (bytes.empty()) throw Error("empty file");
   if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
-    throw Error(text("the file is too large: ", bytes.size(), " bytes, at most ", std::numeric_limits<int>::max(), " are allowed"));
+    throw Error(text("the file is too large: ", bytes.size(), " bytes, at most ",
+                     std::numeric_limits<int>::max(), " are allowed"));
   }
   switch (image_format(bytes)) {
     case ImageFormat::jpeg: {
@@ -352,24 +372,31 @@ Image decode_image(Bytes bytes, const DecodeLimits& limits) {
 
 Image apply_orientation(Image image, int orientation) {
   if (orientation < 2 || orientation > 8) return image;
-  const std::size_t width = static_cast<std::size_t>(image.width), height = static_cast<std::size_t>(image.height);
+  const std::size_t width = static_cast<std::size_t>(image.width),
+                    height = static_cast<std::size_t>(image.height);
   const bool transposed = orientation >= 5;
   // The stored pixel of the upright image's top left corner, and the way to its right and lower neighbours.
-  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  const bool from_right =
+      orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const bool from_bottom =
+      orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   const auto step = [](bool backwards, std::size_t pixels) {
     return backwards ? -static_cast<std::ptrdiff_t>(pixels) : static_cast<std::ptrdiff_t>(pixels);
   };
   const std::ptrdiff_t along_row = step(from_right, 1), along_column = step(from_bottom, width);
-  const std::ptrdiff_t right = transposed ? along_column : along_row, down = transposed ? along_row : along_column;
+  const std::ptrdiff_t right = transposed ? along_column : along_row,
+                       down = transposed ? along_row : along_column;
 
-  Image upright{transposed ? image.height : image.width, transposed ? image.width : image.height, {}};
+  Image upright{
+      transposed ? image.height : image.width, transposed ? image.width : image.height, {}};
   upright.rgba.resize(image.rgba.size());
-  std::ptrdiff_t row = static_cast<std::ptrdiff_t>((from_right ? width - 1 : 0) + (from_bottom ? (height - 1) * width : 0));
+  std::ptrdiff_t row = static_cast<std::ptrdiff_t>((from_right ? width - 1 : 0) +
+                                                   (from_bottom ? (height - 1) * width : 0));
   std::uint8_t* out = upright.rgba.data();
   for (int y = 0; y < upright.height; ++y, row += down) {
     std::ptrdiff_t pixel = row;
-    for (int x = 0; x < upright.width; ++x, pixel += right, out += 4) std::memcpy(out, image.rgba.data() + 4 * pixel, 4);
+    for (int x = 0; x < upright.width; ++x, pixel += right, out += 4)
+      std::memcpy(out, image.rgba.data() + 4 * pixel, 4);
   }
   return upright;
 }

@@ -16,7 +16,8 @@ struct Image {
 };
 
 struct DecodeLimits {
-  std::int64_t max_pixels = 100'000'000;  ///< width * height above this is refused before memory is taken
+  std::int64_t max_pixels =
+      100'000'000;  ///< width * height above this is refused before memory is taken
 };
 
 /// Throws Error when an image of this size is not allowed.
@@ -37,7 +38,8 @@ Image apply_orientation(Image image, int orientation);
 std::vector<std::uint8_t> to_input(const Image& image, int height, int width, int channels);
 
 /// The same for pixels that are already grey or RGB (channels_in 1 or 3), as IDX files hold them.
-std::vector<std::uint8_t> to_input(std::span<const std::uint8_t> pixels, int height_in, int width_in, int channels_in,
-                                   int height, int width, int channels);
+std::vector<std::uint8_t> to_input(std::span<const std::uint8_t> pixels, int height_in,
+                                   int width_in, int channels_in, int height, int width,
+                                   int channels);
 
 }  // namespace pinhole

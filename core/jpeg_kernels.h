@@ -25,6 +25,7 @@ struct JpegPlane {
 const std::uint8_t* jpeg_upsample_row(const JpegPlane& plane, int y, std::uint8_t* buffer);
 
 /// JFIF's YCbCr to RGB, alpha 255.
-void jpeg_ycc_to_rgba(std::uint8_t* rgba, const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr, int count);
+void jpeg_ycc_to_rgba(std::uint8_t* rgba, const std::uint8_t* y, const std::uint8_t* cb,
+                      const std::uint8_t* cr, int count);
 
 }  // namespace pinhole

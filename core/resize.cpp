@@ -20,6 +20,7 @@ struct Taps {
   std::vector<std::int32_t> weights;
 };
 
+// NOLINTBEGIN(bugprone-incorrect-roundings): Pillow rounds by adding 0.5 and truncating.
 /// Antialiased bilinear: a triangle as wide as one output pixel covers, at least two input pixels.
 Taps bilinear_taps(int size_in, int size_out) {
   const double scale = static_cast<double>(size_in) / size_out;
@@ -51,14 +52,19 @@ Taps bilinear_taps(int size_in, int size_out) {
   return taps;
 }
 
-std::uint8_t rounded(std::int32_t sum) { return static_cast<std::uint8_t>(std::min(sum >> kPrecisionBits, 255)); }
+// NOLINTEND(bugprone-incorrect-roundings)
+
+std::uint8_t rounded(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::min(sum >> kPrecisionBits, 255));
+}
 
 /// One row: in [width_in, Channels] -> out [width_out, Channels].
 template <int Channels>
 void resize_row(const std::uint8_t* in, const Taps& taps, int width_out, std::uint8_t* out) {
   for (int x = 0; x < width_out; ++x) {
     const std::uint8_t* pixel = in + static_cast<std::size_t>(taps.first[x]) * Channels;
-    const std::int32_t* const weights = taps.weights.data() + static_cast<std::size_t>(x) * taps.stride;
+    const std::int32_t* const weights =
+        taps.weights.data() + static_cast<std::size_t>(x) * taps.stride;
     std::int32_t sums[Channels];
     for (std::int32_t& sum : sums) sum = 1 << (kPrecisionBits - 1);
     for (int k = 0; k < taps.count[x]; ++k, pixel += Channels) {
@@ -69,14 +75,19 @@ void resize_row(const std::uint8_t* in, const Taps& taps, int width_out, std::ui
 }
 
 /// in [height_in, width_in, channels] -> [height, width, channels].
-std::vector<std::uint8_t> resize(const std::uint8_t* in, int height_in, int width_in, int channels, int height, int width) {
-  const std::size_t row_in = static_cast<std::size_t>(width_in) * channels, row = static_cast<std::size_t>(width) * channels;
+std::vector<std::uint8_t> resize(const std::uint8_t* in, int height_in, int width_in, int channels,
+                                 int height, int width) {
+  const std::size_t row_in = static_cast<std::size_t>(width_in) * channels,
+                    row = static_cast<std::size_t>(width) * channels;
   std::vector<std::uint8_t> narrowed;
   if (width_in != width) {
     const Taps taps = bilinear_taps(width_in, width);
-    const auto resize_one = channels == 1 ? resize_row<1> : channels == 3 ? resize_row<3> : resize_row<4>;
+    const auto resize_one = channels == 1   ? resize_row<1>
+                            : channels == 3 ? resize_row<3>
+                                            : resize_row<4>;
     narrowed.resize(height_in * row);
-    for (int y = 0; y < height_in; ++y) resize_one(in + y * row_in, taps, width, narrowed.data() + y * row);
+    for (int y = 0; y < height_in; ++y)
+      resize_one(in + y * row_in, taps, width, narrowed.data() + y * row);
     in = narrowed.data();
   }
   if (height_in == height) {
@@ -106,11 +117,14 @@ std::uint8_t on_white(int value, int alpha) {
 }
 
 /// Pillow's L24: ITU-R 601-2 luma.
-std::uint8_t luma(int r, int g, int b) { return static_cast<std::uint8_t>((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16); }
+std::uint8_t luma(int r, int g, int b) {
+  return static_cast<std::uint8_t>((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16);
+}
 
 void check_target(int height, int width, int channels) {
   if (height < 1 || width < 1 || (channels != 1 && channels != 3)) {
-    throw Error(text("an image cannot become an input of ", height, 'x', width, 'x', channels, ": expected 1 (grey) or 3 (RGB) channels and at least one pixel"));
+    throw Error(text("an image cannot become an input of ", height, 'x', width, 'x', channels,
+                     ": expected 1 (grey) or 3 (RGB) channels and at least one pixel"));
   }
 }
 
@@ -122,7 +136,8 @@ bool opaque(const std::vector<std::uint8_t>& rgba) {
 
 std::vector<std::uint8_t> spread_grey(const std::vector<std::uint8_t>& grey) {
   std::vector<std::uint8_t> rgb(grey.size() * 3);
-  for (std::size_t i = 0; i < grey.size(); ++i) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = grey[i];
+  for (std::size_t i = 0; i < grey.size(); ++i)
+    rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = grey[i];
   return rgb;
 }
 
@@ -130,7 +145,8 @@ std::vector<std::uint8_t> spread_grey(const std::vector<std::uint8_t>& grey) {
 
 std::vector<std::uint8_t> to_input(const Image& image, int height, int width, int channels) {
   check_target(height, width, channels);
-  if (image.width < 1 || image.height < 1) throw Error(text("an image of ", image.width, 'x', image.height, " pixels cannot be resized"));
+  if (image.width < 1 || image.height < 1)
+    throw Error(text("an image of ", image.width, 'x', image.height, " pixels cannot be resized"));
   const std::size_t pixels = static_cast<std::size_t>(image.width) * image.height;
   const std::uint8_t* rgba = image.rgba.data();
   std::vector<std::uint8_t> composited;
@@ -143,11 +159,13 @@ std::vector<std::uint8_t> to_input(const Image& image, int height, int width, in
   }
   if (channels == 1) {
     std::vector<std::uint8_t> grey(pixels);
-    for (std::size_t i = 0; i < pixels; ++i) grey[i] = luma(rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2]);
+    for (std::size_t i = 0; i < pixels; ++i)
+      grey[i] = luma(rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2]);
     return resize(grey.data(), image.height, image.width, 1, height, width);
   }
   // Four channels to the end: a pixel is one 32-bit load.
-  const std::vector<std::uint8_t> resized = resize(rgba, image.height, image.width, 4, height, width);
+  const std::vector<std::uint8_t> resized =
+      resize(rgba, image.height, image.width, 4, height, width);
   std::vector<std::uint8_t> rgb(static_cast<std::size_t>(height) * width * 3);
   for (std::size_t i = 0; i < rgb.size() / 3; ++i) {
     for (std::size_t c = 0; c < 3; ++c) rgb[3 * i + c] = resized[4 * i + c];
@@ -155,20 +173,26 @@ std::vector<std::uint8_t> to_input(const Image& image, int height, int width, in
   return rgb;
 }
 
-std::vector<std::uint8_t> to_input(std::span<const std::uint8_t> pixels, int height_in, int width_in, int channels_in,
-                                   int height, int width, int channels) {
+std::vector<std::uint8_t> to_input(std::span<const std::uint8_t> pixels, int height_in,
+                                   int width_in, int channels_in, int height, int width,
+                                   int channels) {
   check_target(height, width, channels);
   if (height_in < 1 || width_in < 1 || (channels_in != 1 && channels_in != 3)) {
-    throw Error(text("pixels of ", height_in, 'x', width_in, 'x', channels_in, " are not an image: expected 1 (grey) or 3 (RGB) channels"));
+    throw Error(text("pixels of ", height_in, 'x', width_in, 'x', channels_in,
+                     " are not an image: expected 1 (grey) or 3 (RGB) channels"));
   }
   const std::size_t count = static_cast<std::size_t>(height_in) * width_in;
   if (pixels.size() != count * channels_in) {
-    throw Error(text(pixels.size(), " bytes are not an image of ", height_in, 'x', width_in, 'x', channels_in));
+    throw Error(text(pixels.size(), " bytes are not an image of ", height_in, 'x', width_in, 'x',
+                     channels_in));
   }
-  if (channels_in == channels) return resize(pixels.data(), height_in, width_in, channels, height, width);
-  if (channels_in == 1) return spread_grey(resize(pixels.data(), height_in, width_in, 1, height, width));
+  if (channels_in == channels)
+    return resize(pixels.data(), height_in, width_in, channels, height, width);
+  if (channels_in == 1)
+    return spread_grey(resize(pixels.data(), height_in, width_in, 1, height, width));
   std::vector<std::uint8_t> grey(count);
-  for (std::size_t i = 0; i < count; ++i) grey[i] = luma(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]);
+  for (std::size_t i = 0; i < count; ++i)
+    grey[i] = luma(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]);
   return resize(grey.data(), height_in, width_in, 1, height, width);
 }
 

@@ -35,12 +35,13 @@ Image first_frame(Bytes bytes) {
   WebPAnimDecoderOptionsInit(&options);
   options.color_mode = MODE_RGBA;
   const WebPData data{bytes.data(), bytes.size()};
-  const std::unique_ptr<WebPAnimDecoder, decltype(&WebPAnimDecoderDelete)> decoder(WebPAnimDecoderNew(&data, &options),
-                                                                                  &WebPAnimDecoderDelete);
+  const std::unique_ptr<WebPAnimDecoder, decltype(&WebPAnimDecoderDelete)> decoder(
+      WebPAnimDecoderNew(&data, &options), &WebPAnimDecoderDelete);
   WebPAnimInfo info;
   std::uint8_t* pixels = nullptr;
   int timestamp = 0;
-  if (decoder == nullptr || !WebPAnimDecoderGetInfo(decoder.get(), &info) || !WebPAnimDecoderGetNext(decoder.get(), &pixels, &timestamp)) {
+  if (decoder == nullptr || !WebPAnimDecoderGetInfo(decoder.get(), &info) ||
+      !WebPAnimDecoderGetNext(decoder.get(), &pixels, &timestamp)) {
     throw Error("cannot decode the animated WebP: its data is damaged or ends too soon");
   }
   Image image{static_cast<int>(info.canvas_width), static_cast<int>(info.canvas_height), {}};
@@ -50,7 +51,8 @@ Image first_frame(Bytes bytes) {
 
 Image decode_webp(Bytes bytes, const DecodeLimits& limits) {
   WebPBitstreamFeatures features;
-  if (const VP8StatusCode status = WebPGetFeatures(bytes.data(), bytes.size(), &features); status != VP8_STATUS_OK) {
+  if (const VP8StatusCode status = WebPGetFeatures(bytes.data(), bytes.size(), &features);
+      status != VP8_STATUS_OK) {
     throw Error(std::string(webp_reason(status)));
   }
   check_image_size(features.width, features.height, limits);
@@ -63,7 +65,8 @@ Image decode_webp(Bytes bytes, const DecodeLimits& limits) {
   config.output.colorspace = MODE_RGBA;
   config.output.is_external_memory = 1;
   config.output.u.RGBA = {image.rgba.data(), image.width * 4, image.rgba.size()};
-  if (const VP8StatusCode status = WebPDecode(bytes.data(), bytes.size(), &config); status != VP8_STATUS_OK) {
+  if (const VP8StatusCode status = WebPDecode(bytes.data(), bytes.size(), &config);
+      status != VP8_STATUS_OK) {
     throw Error(std::string(webp_reason(status)));
   }
   return image;
@@ -79,8 +82,10 @@ Image decode_any_image(Bytes bytes, const DecodeLimits& limits) {
 Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits) {
   constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
   std::error_code not_regular;  // read_file says so
-  if (const std::uintmax_t size = std::filesystem::file_size(path, not_regular); !not_regular && size > kMaxFile) {
-    throw Error(text(path.native(), ": is too large for an image: ", size, " bytes, at most ", kMaxFile, " are read"));
+  if (const std::uintmax_t size = std::filesystem::file_size(path, not_regular);
+      !not_regular && size > kMaxFile) {
+    throw Error(text(path.native(), ": is too large for an image: ", size, " bytes, at most ",
+                     kMaxFile, " are read"));
   }
   const std::vector<std::uint8_t> bytes = read_file(path);
   try {

@@ -57,7 +57,8 @@ void flush(int descriptor, const fs::path& path) {
   do result = ::fsync(descriptor);
   while (result != 0 && errno == EINTR);
   // EINVAL, ENOTSUP: a file system without fsync.
-  if (result != 0 && errno != EINVAL && errno != ENOTSUP) throw failure(path, "cannot write", errno);
+  if (result != 0 && errno != EINVAL && errno != ENOTSUP)
+    throw failure(path, "cannot write", errno);
 }
 
 /// Removes the file unless it was renamed away.
@@ -124,8 +125,10 @@ void write_file_atomic(const fs::path& path, std::span<const std::uint8_t> bytes
   const fs::path target = link_target(path);
   struct stat status{};
   const bool exists = ::stat(target.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) throw Error(text(path.native(), ": is a folder, expected a file name"));
-  if (exists && !S_ISREG(status.st_mode)) return write_directly(target, bytes);  // never replace /dev/null by a file
+  if (exists && S_ISDIR(status.st_mode))
+    throw Error(text(path.native(), ": is a folder, expected a file name"));
+  if (exists && !S_ISREG(status.st_mode))
+    return write_directly(target, bytes);  // never replace /dev/null by a file
   if (target.filename().empty()) throw Error(text(path.native(), ": is no file name"));
 
   static std::atomic<unsigned> counter{0};
@@ -136,14 +139,16 @@ void write_file_atomic(const fs::path& path, std::span<const std::uint8_t> bytes
   Temporary cleanup(temporary);
   if (exists && ::access(target.c_str(), W_OK) != 0) throw failure(path, "cannot write", errno);
   write_all(file.get(), bytes, path);
-  if (exists && ::fchmod(file.get(), status.st_mode & 07777) != 0) throw failure(path, "cannot write", errno);
+  if (exists && ::fchmod(file.get(), status.st_mode & 07777) != 0)
+    throw failure(path, "cannot write", errno);
   flush(file.get(), path);
   if (file.close() != 0) throw failure(path, "cannot write", errno);
   if (::rename(temporary.c_str(), target.c_str()) != 0) throw failure(path, "cannot write", errno);
   cleanup.release();
 
   // The rename itself reaches the disk with its folder; the file is complete either way, so failing here is no error.
-  const Descriptor directory = open_file(folder.empty() ? fs::path(".") : folder, O_RDONLY | O_DIRECTORY);
+  const Descriptor directory =
+      open_file(folder.empty() ? fs::path(".") : folder, O_RDONLY | O_DIRECTORY);
   if (directory.is_open()) ::fsync(directory.get());
 }
 

@@ -17,12 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kImagesMagic = 0x0803, kLabelsMagic = 0x0801;  // unsigned bytes, 3 or 1 dimensions
+constexpr std::uint32_t kImagesMagic = 0x0803,
+                        kLabelsMagic = 0x0801;  // unsigned bytes, 3 or 1 dimensions
 
 /// The file NAME or NAME.gz in `folder`.
 std::optional<fs::path> find_file(const fs::path& folder, const std::string& name) {
   for (const char* suffix : {"", ".gz"}) {
-    const fs::path path = folder / (name + suffix);
+    fs::path path = folder / (name + suffix);
     std::error_code error;
     if (fs::is_regular_file(path, error)) return path;
   }
@@ -42,7 +43,9 @@ class Reader {
     gzbuffer(file_.get(), 1 << 17);
   }
 
-  [[noreturn]] void fail(std::string_view what) const { throw Error(text(path_.native(), ": ", what)); }
+  [[noreturn]] void fail(std::string_view what) const {
+    throw Error(text(path_.native(), ": ", what));
+  }
 
   std::uint32_t u32() {
     std::array<std::uint8_t, 4> b{};
@@ -55,14 +58,20 @@ class Reader {
     constexpr std::uint64_t kStep = 1 << 22;
     std::vector<std::uint8_t> bytes;
     while (bytes.size() < count) {
-      const std::size_t filled = bytes.size(), wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kStep, count - filled));
-      if (bytes.capacity() < filled + wanted) bytes.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, 2 * (filled + wanted))));
+      const std::size_t filled = bytes.size(), wanted = static_cast<std::size_t>(
+                                                   std::min<std::uint64_t>(kStep, count - filled));
+      if (bytes.capacity() < filled + wanted)
+        bytes.reserve(
+            static_cast<std::size_t>(std::min<std::uint64_t>(count, 2 * (filled + wanted))));
       bytes.resize(filled + wanted);
       const std::size_t got = read(bytes.data() + filled, wanted);
-      if (got < wanted) fail(text("truncated: its header announces ", contents, " (", count, " bytes), it holds ", filled + got, " bytes"));
+      if (got < wanted)
+        fail(text("truncated: its header announces ", contents, " (", count, " bytes), it holds ",
+                  filled + got, " bytes"));
     }
     std::uint8_t extra;
-    if (read(&extra, 1) != 0) fail(text("holds more than the ", contents, " that its header announces"));
+    if (read(&extra, 1) != 0)
+      fail(text("holds more than the ", contents, " that its header announces"));
     return bytes;
   }
 
@@ -93,11 +102,13 @@ Images read_images(const fs::path& path) {
   constexpr std::uint32_t kMaxSide = 1 << 14, kMaxCount = 1u << 31;
   Reader reader(path);
   if (const std::uint32_t magic = reader.u32(); magic != kImagesMagic) {
-    reader.fail(text("not an IDX file of images: it begins with the number ", magic, ", expected ", kImagesMagic));
+    reader.fail(text("not an IDX file of images: it begins with the number ", magic, ", expected ",
+                     kImagesMagic));
   }
   const std::uint32_t count = reader.u32(), height = reader.u32(), width = reader.u32();
   const std::string contents = text(count, " images of ", height, 'x', width);
-  if (count == 0 || count >= kMaxCount || height == 0 || width == 0 || height > kMaxSide || width > kMaxSide) {
+  if (count == 0 || count >= kMaxCount || height == 0 || width == 0 || height > kMaxSide ||
+      width > kMaxSide) {
     reader.fail(text("a header that makes no sense: ", contents));
   }
   return {path, static_cast<int>(count), static_cast<int>(height), static_cast<int>(width),
@@ -107,7 +118,8 @@ Images read_images(const fs::path& path) {
 std::vector<std::uint8_t> read_labels(const fs::path& path) {
   Reader reader(path);
   if (const std::uint32_t magic = reader.u32(); magic != kLabelsMagic) {
-    reader.fail(text("not an IDX file of labels: it begins with the number ", magic, ", expected ", kLabelsMagic));
+    reader.fail(text("not an IDX file of labels: it begins with the number ", magic, ", expected ",
+                     kLabelsMagic));
   }
   const std::uint32_t count = reader.u32();
   if (count == 0) reader.fail("holds no labels");
@@ -121,12 +133,14 @@ bool is_idx_folder(const fs::path& folder) {
 }
 
 bool has_idx_part(const fs::path& folder, bool train) {
-  return find_file(folder, train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte").has_value();
+  return find_file(folder, train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte")
+      .has_value();
 }
 
 std::vector<std::string> idx_classes(const fs::path& folder) {
   const auto train_labels = find_file(folder, "train-labels-idx1-ubyte");
-  const std::vector<std::uint8_t> labels = read_labels(train_labels ? *train_labels : require_file(folder, "t10k-labels-idx1-ubyte"));
+  const std::vector<std::uint8_t> labels =
+      read_labels(train_labels ? *train_labels : require_file(folder, "t10k-labels-idx1-ubyte"));
   const int largest = *std::max_element(labels.begin(), labels.end());
   std::vector<std::string> classes;
   for (int label = 0; label <= largest; ++label) classes.push_back(std::to_string(label));
@@ -139,13 +153,15 @@ ImageDataset load_idx(const fs::path& folder, bool train, int height, int width,
   const Images images = read_images(require_file(folder, part + "-images-idx3-ubyte"));
   const std::vector<std::uint8_t> labels = read_labels(labels_path);
   if (labels.size() != static_cast<std::size_t>(images.count)) {
-    throw Error(text(labels_path.native(), ": holds ", labels.size(), " labels for the ", images.count, " images of ", images.path.native()));
+    throw Error(text(labels_path.native(), ": holds ", labels.size(), " labels for the ",
+                     images.count, " images of ", images.path.native()));
   }
 
   std::vector<std::string> classes = idx_classes(folder);
   const int largest = *std::max_element(labels.begin(), labels.end());
   if (largest >= static_cast<int>(classes.size())) {
-    throw Error(text(labels_path.native(), ": has the label ", largest, ", the training part's largest is ", classes.size() - 1));
+    throw Error(text(labels_path.native(), ": has the label ", largest,
+                     ", the training part's largest is ", classes.size() - 1));
   }
 
   ImageDataset dataset(height, width, channels, std::move(classes));
@@ -154,7 +170,9 @@ ImageDataset load_idx(const fs::path& folder, bool train, int height, int width,
   const std::size_t item = static_cast<std::size_t>(images.height) * images.width;
   const std::span<const std::uint8_t> pixels(images.pixels);
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    dataset.add(to_input(pixels.subspan(i * item, item), images.height, images.width, 1, height, width, channels), labels[i]);
+    dataset.add(to_input(pixels.subspan(i * item, item), images.height, images.width, 1, height,
+                         width, channels),
+                labels[i]);
   }
   return dataset;
 }

@@ -21,6 +21,7 @@ std::vector<std::string> idx_classes(const std::filesystem::path& folder);
 /// The training part (train-*) or the test part (t10k-*), brought to height x width x channels. The files name no classes:
 /// they are "0", "1", ... to the largest label of the training part (of the test part when it stands alone).
 /// Throws Error "FILE: what is wrong": missing, not IDX, cut short, counts that disagree.
-ImageDataset load_idx(const std::filesystem::path& folder, bool train, int height, int width, int channels);
+ImageDataset load_idx(const std::filesystem::path& folder, bool train, int height, int width,
+                      int channels);
 
 }  // namespace pinhole

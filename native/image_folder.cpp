@@ -18,8 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 
 // torchvision.datasets.folder.IMG_EXTENSIONS
-constexpr std::array<std::string_view, 9> kExtensions = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
-constexpr std::string_view kExtensionList = ".jpg, .jpeg, .png, .ppm, .bmp, .pgm, .tif, .tiff, .webp";
+constexpr std::array<std::string_view, 9> kExtensions = {".jpg", ".jpeg", ".png",  ".ppm", ".bmp",
+                                                         ".pgm", ".tif",  ".tiff", ".webp"};
+constexpr std::string_view kExtensionList =
+    ".jpg, .jpeg, .png, .ppm, .bmp, .pgm, .tif, .tiff, .webp";
 
 /// What os.scandir sees: names and whether each leads to a folder (links followed).
 struct Entry {
@@ -42,12 +44,14 @@ using FolderId = std::pair<dev_t, ino_t>;
 
 FolderId folder_id(const fs::path& folder) {
   struct stat status{};
-  if (::stat(folder.c_str(), &status) != 0) throw Error(text(folder.native(), ": cannot open the folder"));
+  if (::stat(folder.c_str(), &status) != 0)
+    throw Error(text(folder.native(), ": cannot open the folder"));
   return {status.st_dev, status.st_ino};
 }
 
 /// os.walk(followlinks=True) of one class: (folder, image file names) for each folder below and at `folder`.
-void walk(const fs::path& folder, std::vector<FolderId>& above, std::vector<std::pair<std::string, std::vector<std::string>>>& found) {
+void walk(const fs::path& folder, std::vector<FolderId>& above,
+          std::vector<std::pair<std::string, std::vector<std::string>>>& found) {
   const FolderId id = folder_id(folder);
   if (std::find(above.begin(), above.end(), id) != above.end()) return;
   above.push_back(id);
@@ -79,8 +83,11 @@ std::string list_names(const std::vector<std::string>& names) {
 }  // namespace
 
 bool has_image_extension(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return std::any_of(kExtensions.begin(), kExtensions.end(), [&](std::string_view extension) { return name.ends_with(extension); });
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return std::any_of(kExtensions.begin(), kExtensions.end(),
+                     [&](std::string_view extension) { return name.ends_with(extension); });
 }
 
 ImageFolder scan_image_folder(const fs::path& root) {
@@ -94,7 +101,9 @@ ImageFolder scan_image_folder(const fs::path& root) {
     if (entry.is_folder) folder.classes.push_back(std::move(entry.name));
   }
   if (folder.classes.empty()) {
-    throw Error(text(root.native(), ": couldn't find any class folder, expected one sub-folder of images for each class"));
+    throw Error(
+        text(root.native(),
+             ": couldn't find any class folder, expected one sub-folder of images for each class"));
   }
   // Python sorts str by code point, which for UTF-8 is the order of the bytes.
   std::sort(folder.classes.begin(), folder.classes.end());
@@ -110,18 +119,20 @@ ImageFolder scan_image_folder(const fs::path& root) {
     // sorted(os.walk(...)): by the whole path as a string, so "a-b" comes before "a/b".
     std::sort(found.begin(), found.end());
     for (const auto& [path, files] : found) {
-      for (const std::string& file : files) folder.samples.emplace_back(fs::path(path) / file, static_cast<int>(label));
+      for (const std::string& file : files)
+        folder.samples.emplace_back(fs::path(path) / file, static_cast<int>(label));
     }
   }
   if (!empty.empty()) {
-    throw Error(text(root.native(), ": found no image for the class", empty.size() > 1 ? "es " : " ", list_names(empty),
+    throw Error(text(root.native(), ": found no image for the class",
+                     empty.size() > 1 ? "es " : " ", list_names(empty),
                      "; supported extensions are ", kExtensionList));
   }
   return folder;
 }
 
-ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels, ThreadPool& pool,
-                               LoadReport& report, const LoadProgress& progress) {
+ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
+                               ThreadPool& pool, LoadReport& report, const LoadProgress& progress) {
   struct Slot {
     std::vector<std::uint8_t> pixels;
     std::string reason;          // why the file was skipped
@@ -144,7 +155,8 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
       } catch (const Error& error) {
         slot.reason = error.what();
         // The report has the path beside it.
-        if (const std::string prefix = path.native() + ": "; slot.reason.starts_with(prefix)) slot.reason.erase(0, prefix.size());
+        if (const std::string prefix = path.native() + ": "; slot.reason.starts_with(prefix))
+          slot.reason.erase(0, prefix.size());
       } catch (const std::bad_alloc&) {
         slot.reason = "not enough memory to decode it";
       } catch (...) {
@@ -173,11 +185,13 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
     for (const auto& [path, label] : folder.samples) {
       if (folder.classes[static_cast<std::size_t>(label)] != unreadable.front()) continue;
       for (const auto& [skipped, reason] : report.skipped) {
-        if (skipped == path.native() && first.empty()) first = text(" (", skipped, ": ", reason, ")");
+        if (skipped == path.native() && first.empty())
+          first = text(" (", skipped, ": ", reason, ")");
       }
       if (!first.empty()) break;
     }
-    throw Error(text("no image of the class", unreadable.size() > 1 ? "es " : " ", list_names(unreadable), " can be read", first));
+    throw Error(text("no image of the class", unreadable.size() > 1 ? "es " : " ",
+                     list_names(unreadable), " can be read", first));
   }
   return dataset;
 }

@@ -15,7 +15,7 @@
 namespace pinhole {
 
 struct ImageFolder {
-  std::vector<std::string> classes;                             ///< sorted
+  std::vector<std::string> classes;  ///< sorted
   std::map<std::string, int> class_to_idx;
   std::vector<std::pair<std::filesystem::path, int>> samples;  ///< in torchvision's order
 };
@@ -39,7 +39,8 @@ using LoadProgress = std::function<bool(std::size_t done, std::size_t total)>;
 /// Decodes and resizes all samples on all threads, in the order of `samples`; memory holds the images at the model's size
 /// and, besides, one decoded photo a thread. A file that cannot be read is skipped and listed in `report`.
 /// Throws Error when a class is left with no image (named), or when the images cannot fit into the memory that is free. After a cancel what was loaded so far is returned.
-ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels, ThreadPool& pool,
-                               LoadReport& report, const LoadProgress& progress = {});
+ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
+                               ThreadPool& pool, LoadReport& report,
+                               const LoadProgress& progress = {});
 
 }  // namespace pinhole

@@ -28,10 +28,13 @@ std::optional<std::uint64_t> available_memory() {
 
 void check_images_fit_memory(std::uint64_t images, int height, int width, int channels) {
   const std::optional<std::uint64_t> available = available_memory();
-  const std::uint64_t each = static_cast<std::uint64_t>(height) * static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(channels);
+  const std::uint64_t each = static_cast<std::uint64_t>(height) *
+                             static_cast<std::uint64_t>(width) *
+                             static_cast<std::uint64_t>(channels);
   if (!available || each == 0 || images <= *available / each) return;
-  throw Error(text(images, " images of ", height, 'x', width, 'x', channels, " need ", gigabytes(images * each),
-                   " of memory, ", gigabytes(*available), " are free: use a smaller input size or fewer images"));
+  throw Error(text(images, " images of ", height, 'x', width, 'x', channels, " need ",
+                   gigabytes(images * each), " of memory, ", gigabytes(*available),
+                   " are free: use a smaller input size or fewer images"));
 }
 
 }  // namespace pinhole

@@ -21,7 +21,9 @@ ImageDataset small_dataset(const std::vector<int>& counts) {
   ImageDataset dataset(1, 2, 3, classes);
   for (int round = 0; round < *std::max_element(counts.begin(), counts.end()); ++round) {
     for (std::size_t c = 0; c < counts.size(); ++c) {
-      if (round < counts[c]) dataset.add(Bytes(6, static_cast<std::uint8_t>(dataset.size())), static_cast<int>(c), "image " + std::to_string(dataset.size()));
+      if (round < counts[c])
+        dataset.add(Bytes(6, static_cast<std::uint8_t>(dataset.size())), static_cast<int>(c),
+                    "image " + std::to_string(dataset.size()));
     }
   }
   return dataset;
@@ -42,7 +44,8 @@ TEST(ImageDataset, a_batch_is_to_tensors_floats_in_the_order_of_the_indices) {
   EXPECT_EQ(labels, (std::vector<int>{0, 1, 0}));
   for (int i = 0; i < 256; ++i) {
     EXPECT_EQ(x.data()[i], real{1});
-    EXPECT_EQ(x.data()[256 + i], static_cast<real>(i) / real{255}) << "torch.tensor(i) / 255, exactly";
+    EXPECT_EQ(x.data()[256 + i], static_cast<real>(i) / real{255})
+        << "torch.tensor(i) / 255, exactly";
   }
 }
 
@@ -79,8 +82,10 @@ std::vector<std::size_t> split_counts(const ImageDataset& dataset, double fracti
 }
 
 TEST(StratifiedSplit, takes_its_part_of_every_class_and_leaves_one_to_train_on) {
-  EXPECT_EQ(split_counts(small_dataset({10, 5, 1, 2, 3}), 0.2), (std::vector<std::size_t>{2, 1, 0, 0, 1}));
-  EXPECT_EQ(split_counts(small_dataset({10, 5, 1, 2, 3}), 0.99), (std::vector<std::size_t>{9, 4, 0, 1, 2}));
+  EXPECT_EQ(split_counts(small_dataset({10, 5, 1, 2, 3}), 0.2),
+            (std::vector<std::size_t>{2, 1, 0, 0, 1}));
+  EXPECT_EQ(split_counts(small_dataset({10, 5, 1, 2, 3}), 0.99),
+            (std::vector<std::size_t>{9, 4, 0, 1, 2}));
   EXPECT_EQ(split_counts(small_dataset({10, 0, 4}), 0.0), (std::vector<std::size_t>{0, 0, 0}));
 }
 
@@ -100,7 +105,8 @@ TEST(StratifiedSplit, is_decided_by_the_seed) {
   EXPECT_EQ(stratified_split(dataset, 0.2, 7).val, stratified_split(dataset, 0.2, 7).val);
   EXPECT_NE(stratified_split(dataset, 0.2, 7).val, stratified_split(dataset, 0.2, 8).val);
   // The same on every platform: these numbers were written down once.
-  EXPECT_EQ(stratified_split(small_dataset({6, 6}), 0.5, 0).val, (std::vector<std::uint32_t>{1, 2, 3, 4, 9, 10}));
+  EXPECT_EQ(stratified_split(small_dataset({6, 6}), 0.5, 0).val,
+            (std::vector<std::uint32_t>{1, 2, 3, 4, 9, 10}));
 }
 
 TEST(StratifiedSplit, refuses_fractions_outside_zero_to_one) {

@@ -34,7 +34,8 @@ Bytes bytes_of(std::string_view characters) { return {characters.begin(), charac
 
 std::set<std::string> names_in(const fs::path& folder) {
   std::set<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename());
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.insert(entry.path().filename());
   return names;
 }
 
@@ -51,12 +52,16 @@ TEST(ReadFile, gives_the_bytes_of_a_file_of_any_size) {
 
 TEST(ReadFile, says_what_is_wrong_with_a_path) {
   const TemporaryFolder folder;
-  const auto problem = [&](const std::string& name) { return refusal([&] { read_file(folder / name); }); };
-  EXPECT_EQ(problem("missing"), (folder / "missing").string() + ": cannot open: No such file or directory");
+  const auto problem = [&](const std::string& name) {
+    return refusal([&] { read_file(folder / name); });
+  };
+  EXPECT_EQ(problem("missing"),
+            (folder / "missing").string() + ": cannot open: No such file or directory");
   fs::create_directory(folder / "folder");
   EXPECT_EQ(problem("folder"), (folder / "folder").string() + ": is a folder, expected a file");
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_EQ(problem("pipe"), (folder / "pipe").string() + ": is not a regular file") << "and does not wait for a writer";
+  EXPECT_EQ(problem("pipe"), (folder / "pipe").string() + ": is not a regular file")
+      << "and does not wait for a writer";
 }
 
 TEST(WriteFileAtomic, makes_replaces_and_empties_files) {
@@ -79,7 +84,9 @@ TEST(WriteFileAtomic, takes_a_name_without_a_folder) {
 
 TEST(WriteFileAtomic, keeps_the_permissions_of_an_existing_file_and_obeys_the_umask_for_a_new_one) {
   const TemporaryFolder folder;
-  const auto mode = [&](const std::string& name) { return fs::status(folder / name).permissions(); };
+  const auto mode = [&](const std::string& name) {
+    return fs::status(folder / name).permissions();
+  };
   folder.write("file", "old");
   fs::permissions(folder / "file", fs::perms(0640));
   write_file_atomic(folder / "file", bytes_of("new"));
@@ -105,7 +112,8 @@ TEST(WriteFileAtomic, writes_where_a_link_leads_and_leaves_the_link) {
 }
 
 TEST(WriteFileAtomic, never_replaces_a_device) {
-  EXPECT_EQ(refusal([] { write_file_atomic("/dev/full", bytes_of("x")); }), "/dev/full: cannot write: No space left on device");
+  EXPECT_EQ(refusal([] { write_file_atomic("/dev/full", bytes_of("x")); }),
+            "/dev/full: cannot write: No space left on device");
   EXPECT_TRUE(fs::is_character_file("/dev/full"));
   write_file_atomic("/dev/null", bytes_of("x"));
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
@@ -113,10 +121,14 @@ TEST(WriteFileAtomic, never_replaces_a_device) {
 
 TEST(WriteFileAtomic, says_what_is_wrong_with_a_path) {
   const TemporaryFolder folder;
-  const auto problem = [&](const std::string& name) { return refusal([&] { write_file_atomic(folder / name, bytes_of("x")); }); };
-  EXPECT_EQ(problem("no/such/file"), (folder / "no/such/file").string() + ": cannot write: No such file or directory");
+  const auto problem = [&](const std::string& name) {
+    return refusal([&] { write_file_atomic(folder / name, bytes_of("x")); });
+  };
+  EXPECT_EQ(problem("no/such/file"),
+            (folder / "no/such/file").string() + ": cannot write: No such file or directory");
   fs::create_directory(folder / "folder");
-  EXPECT_EQ(problem("folder"), (folder / "folder").string() + ": is a folder, expected a file name");
+  EXPECT_EQ(problem("folder"),
+            (folder / "folder").string() + ": is a folder, expected a file name");
   EXPECT_NE(problem(std::string(300, 'x')), "no error");
   EXPECT_EQ(names_in(folder.path()), (std::set<std::string>{"folder"}));
 }
@@ -137,7 +149,11 @@ TEST(WriteFileAtomic, a_file_above_the_size_limit_leaves_the_old_one_and_nothing
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{10'000, 10'000};
     setrlimit(RLIMIT_FSIZE, &limit);
-    return refusal([&] { write_file_atomic(folder / "file", Bytes(100'000)); }).ends_with("cannot write: File too large") ? 0 : 1;
+    return refusal([&] {
+             write_file_atomic(folder / "file", Bytes(100'000));
+           }).ends_with("cannot write: File too large")
+               ? 0
+               : 1;
   });
   EXPECT_EQ(result, 0);
   EXPECT_EQ(folder.read("file"), "old");
@@ -149,13 +165,16 @@ TEST(WriteFileAtomic, a_full_disk_leaves_the_old_file_and_nothing_else) {
   fs::create_directory(folder / "disk");
   // A file system of 64 KiB of our own, in a child because a mount namespace cannot be left again.
   const int result = in_child([&] {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         mount("tmpfs", (folder / "disk").c_str(), "tmpfs", 0, "size=64k") != 0) {
       return 2;
     }
     folder.write("disk/file", "old");
-    const std::string problem = refusal([&] { write_file_atomic(folder / "disk/file", Bytes(1'000'000)); });
-    const bool good = problem.ends_with("disk/file: cannot write: No space left on device") && folder.read("disk/file") == "old" &&
+    const std::string problem =
+        refusal([&] { write_file_atomic(folder / "disk/file", Bytes(1'000'000)); });
+    const bool good = problem.ends_with("disk/file: cannot write: No space left on device") &&
+                      folder.read("disk/file") == "old" &&
                       names_in(folder / "disk") == std::set<std::string>{"file"};
     return good ? 0 : 1;
   });

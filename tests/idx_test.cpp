@@ -21,7 +21,10 @@ std::string images_file(std::uint32_t count, std::uint32_t height, std::uint32_t
   return out;
 }
 
-std::string labels_file(std::string_view labels) { return big_endian(0x801) + big_endian(static_cast<std::uint32_t>(labels.size())) + std::string(labels); }
+std::string labels_file(std::string_view labels) {
+  return big_endian(0x801) + big_endian(static_cast<std::uint32_t>(labels.size())) +
+         std::string(labels);
+}
 
 std::string gzip(const std::string& bytes) {
   z_stream stream{};
@@ -38,7 +41,8 @@ std::string gzip(const std::string& bytes) {
 }
 
 void write_part(const TemporaryFolder& folder, const std::string& part, std::string_view labels) {
-  folder.write(part + "-images-idx3-ubyte", images_file(static_cast<std::uint32_t>(labels.size()), 3, 2));
+  folder.write(part + "-images-idx3-ubyte",
+               images_file(static_cast<std::uint32_t>(labels.size()), 3, 2));
   folder.write(part + "-labels-idx1-ubyte", labels_file(labels));
 }
 
@@ -60,8 +64,10 @@ TEST(Idx, images_and_labels_are_read_plain_and_gzipped) {
     const TemporaryFolder folder;
     EXPECT_FALSE(is_idx_folder(folder.path()));
     const std::string images = images_file(4, 3, 2), labels = labels_file(kLabels);
-    folder.write(zipped ? "train-images-idx3-ubyte.gz" : "train-images-idx3-ubyte", zipped ? gzip(images) : images);
-    folder.write(zipped ? "train-labels-idx1-ubyte.gz" : "train-labels-idx1-ubyte", zipped ? gzip(labels) : labels);
+    folder.write(zipped ? "train-images-idx3-ubyte.gz" : "train-images-idx3-ubyte",
+                 zipped ? gzip(images) : images);
+    folder.write(zipped ? "train-labels-idx1-ubyte.gz" : "train-labels-idx1-ubyte",
+                 zipped ? gzip(labels) : labels);
     EXPECT_TRUE(is_idx_folder(folder.path()));
     const ImageDataset dataset = load_idx(folder.path(), true, 3, 2, 1);
     ASSERT_EQ(dataset.size(), 4U);
@@ -69,7 +75,8 @@ TEST(Idx, images_and_labels_are_read_plain_and_gzipped) {
     EXPECT_EQ(dataset.label(0), 1);
     EXPECT_EQ(dataset.label(2), 4);
     for (std::size_t i = 0; i < 4; ++i) {
-      for (std::size_t pixel = 0; pixel < 6; ++pixel) EXPECT_EQ(dataset.pixels(i)[pixel], 6 * i + pixel);
+      for (std::size_t pixel = 0; pixel < 6; ++pixel)
+        EXPECT_EQ(dataset.pixels(i)[pixel], 6 * i + pixel);
     }
   }
 }
@@ -90,7 +97,8 @@ TEST(Idx, the_test_part_has_the_classes_of_the_training_part) {
   write_part(folder, "train", kLabels);
   EXPECT_EQ(load_idx(folder.path(), false, 3, 2, 1).classes().size(), 5U);
   write_part(folder, "t10k", std::string_view("\0\x07", 2));
-  EXPECT_EQ(refusal(folder, false), "/t10k-labels-idx1-ubyte: has the label 7, the training part's largest is 4");
+  EXPECT_EQ(refusal(folder, false),
+            "/t10k-labels-idx1-ubyte: has the label 7, the training part's largest is 4");
 }
 
 TEST(Idx, says_what_is_wrong_with_a_file) {
@@ -107,13 +115,22 @@ TEST(Idx, says_what_is_wrong_with_a_file) {
   const std::string file = "/train-images-idx3-ubyte: ";
   EXPECT_EQ(with_images(""), file + "not an IDX file: it ends inside its header");
   EXPECT_EQ(with_images(whole.substr(0, 15)), file + "not an IDX file: it ends inside its header");
-  EXPECT_EQ(with_images(labels_file(kLabels)), file + "not an IDX file of images: it begins with the number 2049, expected 2051");
-  EXPECT_EQ(with_images(whole.substr(0, 30)), file + "truncated: its header announces 4 images of 3x2 (24 bytes), it holds 14 bytes");
-  EXPECT_EQ(with_images(whole + "x"), file + "holds more than the 4 images of 3x2 that its header announces");
-  EXPECT_EQ(with_images(big_endian(0x803) + std::string(12, '\xff')), file + "a header that makes no sense: 4294967295 images of 4294967295x4294967295");
-  EXPECT_EQ(with_images(big_endian(0x803) + big_endian(2'000'000'000) + big_endian(16'000) + big_endian(16'000) + "x"),
-            file + "truncated: its header announces 2000000000 images of 16000x16000 (512000000000000000 bytes), it holds 1 bytes");
-  EXPECT_EQ(with_images(images_file(3, 3, 2)), "/train-labels-idx1-ubyte: holds 4 labels for the 3 images of " + (folder / "train-images-idx3-ubyte").string());
+  EXPECT_EQ(with_images(labels_file(kLabels)),
+            file + "not an IDX file of images: it begins with the number 2049, expected 2051");
+  EXPECT_EQ(with_images(whole.substr(0, 30)),
+            file + "truncated: its header announces 4 images of 3x2 (24 bytes), it holds 14 bytes");
+  EXPECT_EQ(with_images(whole + "x"),
+            file + "holds more than the 4 images of 3x2 that its header announces");
+  EXPECT_EQ(with_images(big_endian(0x803) + std::string(12, '\xff')),
+            file + "a header that makes no sense: 4294967295 images of 4294967295x4294967295");
+  EXPECT_EQ(with_images(big_endian(0x803) + big_endian(2'000'000'000) + big_endian(16'000) +
+                        big_endian(16'000) + "x"),
+            file +
+                "truncated: its header announces 2000000000 images of 16000x16000 "
+                "(512000000000000000 bytes), it holds 1 bytes");
+  EXPECT_EQ(with_images(images_file(3, 3, 2)),
+            "/train-labels-idx1-ubyte: holds 4 labels for the 3 images of " +
+                (folder / "train-images-idx3-ubyte").string());
   folder.write("train-labels-idx1-ubyte", labels_file(""));
   EXPECT_EQ(refusal(folder), "/train-labels-idx1-ubyte: holds no labels");
 }
@@ -125,7 +142,10 @@ TEST(Idx, images_that_cannot_fit_into_memory_are_refused_before_they_are_made) {
     load_idx(folder.path(), true, 1'000'000, 1'000'000, 3);
     ADD_FAILURE() << "made 12 TB of images";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("4 images of 1000000x1000000x3 need 12000.0 GB of memory"), std::string::npos) << error.what();
+    EXPECT_NE(
+        std::string(error.what()).find("4 images of 1000000x1000000x3 need 12000.0 GB of memory"),
+        std::string::npos)
+        << error.what();
   }
 }
 

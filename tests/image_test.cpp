@@ -30,7 +30,8 @@ std::string refusal(const Bytes& bytes, const DecodeLimits& limits = {}) {
 
 Bytes bytes_of(std::string_view characters) { return {characters.begin(), characters.end()}; }
 
-#define EXPECT_REFUSED(bytes, part) EXPECT_NE(refusal(bytes).find(part), std::string::npos) << refusal(bytes)
+#define EXPECT_REFUSED(bytes, part) \
+  EXPECT_NE(refusal(bytes).find(part), std::string::npos) << refusal(bytes)
 
 // --- Agreement with Pillow ---------------------------------------------------------------------------------------
 
@@ -38,12 +39,16 @@ class PillowGolden : public testing::TestWithParam<ImageGolden> {};
 
 TEST_P(PillowGolden, decoding_and_resizing_give_pillows_bytes) {
   const ImageGolden& golden = GetParam();
-  const Bytes pixels = to_input(decode_image(sample(golden.image)), golden.height, golden.width, golden.channels);
+  const Bytes pixels =
+      to_input(decode_image(sample(golden.image)), golden.height, golden.width, golden.channels);
   ASSERT_EQ(pixels.size(), golden.pixels().size());
   EXPECT_EQ(largest_difference(pixels, golden.pixels()), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Images, PillowGolden, testing::ValuesIn(image_goldens([](const std::string& name) { return !name.ends_with(".webp"); })),
+INSTANTIATE_TEST_SUITE_P(Images, PillowGolden,
+                         testing::ValuesIn(image_goldens([](const std::string& name) {
+                           return !name.ends_with(".webp");
+                         })),
                          [](const auto& golden) { return golden.param.test_name(); });
 
 TEST(Image, a_mid_grey_with_half_alpha_on_white_is_what_pillow_pastes) {
@@ -58,11 +63,13 @@ TEST(Image, grey_is_pillows_luma) {
 
 TEST(Image, pixels_without_alpha_resize_like_images) {
   const Image image = decode_image(sample("jpeg_420.jpg"));
-  const Bytes rgb = to_input(image, image.height, image.width, 3), grey = to_input(image, image.height, image.width, 1);
+  const Bytes rgb = to_input(image, image.height, image.width, 3),
+              grey = to_input(image, image.height, image.width, 1);
   EXPECT_EQ(to_input(rgb, image.height, image.width, 3, 28, 30, 3), to_input(image, 28, 30, 3));
   EXPECT_EQ(to_input(rgb, image.height, image.width, 3, 28, 30, 1), to_input(image, 28, 30, 1));
   EXPECT_EQ(to_input(grey, image.height, image.width, 1, 28, 30, 1), to_input(image, 28, 30, 1));
-  const Bytes small = to_input(image, 28, 30, 1), spread = to_input(grey, image.height, image.width, 1, 28, 30, 3);
+  const Bytes small = to_input(image, 28, 30, 1),
+              spread = to_input(grey, image.height, image.width, 1, 28, 30, 3);
   ASSERT_EQ(spread.size(), 3 * small.size());
   for (std::size_t i = 0; i < spread.size(); ++i) ASSERT_EQ(spread[i], small[i / 3]);
 }
@@ -102,21 +109,25 @@ std::string letters(const Image& image) {
 
 TEST(Orientation, all_eight_turn_and_flip_as_exif_says) {
   Image image{3, 2, {}};
-  for (const char c : {'a', 'b', 'c', 'd', 'e', 'f'}) image.rgba.insert(image.rgba.end(), {static_cast<std::uint8_t>(c), 0, 0, 255});
-  const char* const upright[] = {"abc/def", "abc/def", "cba/fed", "fed/cba", "def/abc", "ad/be/cf", "da/eb/fc", "fc/eb/da", "cf/be/ad", "abc/def"};
-  for (int orientation = 0; orientation <= 9; ++orientation) EXPECT_EQ(letters(apply_orientation(image, orientation)), upright[orientation]) << orientation;
+  for (const char c : {'a', 'b', 'c', 'd', 'e', 'f'})
+    image.rgba.insert(image.rgba.end(), {static_cast<std::uint8_t>(c), 0, 0, 255});
+  const char* const upright[] = {"abc/def",  "abc/def",  "cba/fed",  "fed/cba",  "def/abc",
+                                 "ad/be/cf", "da/eb/fc", "fc/eb/da", "cf/be/ad", "abc/def"};
+  for (int orientation = 0; orientation <= 9; ++orientation)
+    EXPECT_EQ(letters(apply_orientation(image, orientation)), upright[orientation]) << orientation;
 }
 
 /// A TIFF block with an orientation behind another entry.
 Bytes exif_block(int orientation, bool big_endian) {
   Bytes out = bytes_of(big_endian ? "MM" : "II");
   const auto put = [&](std::uint32_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(value >> 8 * (big_endian ? bytes - 1 - i : i)));
+    for (int i = 0; i < bytes; ++i)
+      out.push_back(static_cast<std::uint8_t>(value >> 8 * (big_endian ? bytes - 1 - i : i)));
   };
   put(42, 2);
   put(8, 4);
   put(2, 2);
-  put(0x010f, 2), put(2, 2), put(3, 4), put(0, 4);            // Make
+  put(0x010f, 2), put(2, 2), put(3, 4), put(0, 4);                       // Make
   put(0x0112, 2), put(3, 2), put(1, 4), put(orientation, 2), put(0, 2);  // Orientation
   put(0, 4);
   return out;
@@ -139,14 +150,18 @@ TEST(Orientation, is_read_from_exif_in_both_byte_orders) {
 TEST(Orientation, damaged_exif_means_upright) {
   const Bytes block = exif_block(6, true);
   for (std::size_t length = 0; length + 4 < block.size(); ++length) {
-    const Bytes cut(block.begin(), block.begin() + static_cast<std::ptrdiff_t>(length));  // its own memory: a read beyond it is seen
+    const Bytes cut(block.begin(),
+                    block.begin() + static_cast<std::ptrdiff_t>(
+                                        length));  // its own memory: a read beyond it is seen
     const int orientation = exif_orientation(cut);
     EXPECT_TRUE(orientation == 1 || length >= 34) << length;
   }
   Rng rng(11);
   for (int round = 0; round < 2000; ++round) {
     Bytes damaged = block;
-    for (int i = 0; i < 3; ++i) damaged[rng.below(static_cast<std::uint32_t>(damaged.size()))] = static_cast<std::uint8_t>(rng.next());
+    for (int i = 0; i < 3; ++i)
+      damaged[rng.below(static_cast<std::uint32_t>(damaged.size()))] =
+          static_cast<std::uint8_t>(rng.next());
     const int orientation = exif_orientation(damaged);
     EXPECT_GE(orientation, 1);
     EXPECT_LE(orientation, 8);
@@ -159,7 +174,8 @@ TEST(Orientation, of_a_jpeg_in_either_byte_order_turns_the_image) {
   for (int orientation = 1; orientation <= 8; ++orientation) {
     for (const bool big_endian : {false, true}) {
       const Bytes exif = exif_block(orientation, big_endian);
-      Bytes segment = {0xff, 0xe1, 0, static_cast<std::uint8_t>(exif.size() + 8), 'E', 'x', 'i', 'f', 0, 0};
+      Bytes segment = {0xff, 0xe1, 0, static_cast<std::uint8_t>(exif.size() + 8), 'E', 'x', 'i',
+                       'f',  0,    0};
       segment.insert(segment.end(), exif.begin(), exif.end());
       Bytes jpeg = plain;
       jpeg.insert(jpeg.begin() + 2, segment.begin(), segment.end());
@@ -184,9 +200,15 @@ TEST(BadImage, nothing_and_text_are_told_apart_from_images) {
 TEST(BadImage, formats_that_are_not_read_are_named) {
   using namespace std::string_view_literals;
   EXPECT_REFUSED(bytes_of("RIFF\x10\0\0\0WEBPVP8 "sv), "a WebP image");
-  EXPECT_REFUSED(bytes_of("\0\0\0\x18""ftypheic\0\0\0\0mif1heic"sv), "a HEIC photo");
-  EXPECT_REFUSED(bytes_of("\0\0\0\x18""ftypmif1\0\0\0\0mif1avif"sv), "an AVIF image");
-  EXPECT_REFUSED(bytes_of("\0\0\0\x18""ftypisom\0\0\0\0isommp42"sv), "not an image: a video");
+  EXPECT_REFUSED(bytes_of("\0\0\0\x18"
+                          "ftypheic\0\0\0\0mif1heic"sv),
+                 "a HEIC photo");
+  EXPECT_REFUSED(bytes_of("\0\0\0\x18"
+                          "ftypmif1\0\0\0\0mif1avif"sv),
+                 "an AVIF image");
+  EXPECT_REFUSED(bytes_of("\0\0\0\x18"
+                          "ftypisom\0\0\0\0isommp42"sv),
+                 "not an image: a video");
   EXPECT_REFUSED(bytes_of("II*\0\x08\0\0\0"sv), "a TIFF image");
   EXPECT_REFUSED(bytes_of("MM\0*\0\0\0\x08"sv), "a TIFF image");
   EXPECT_REFUSED(bytes_of("\xff\x0a\xfa\x7f"sv), "a JPEG XL image");
@@ -197,18 +219,23 @@ TEST(BadImage, formats_that_are_not_read_are_named) {
 }
 
 TEST(BadImage, a_cut_file_is_refused_at_every_length) {
-  for (const char* name : {"jpeg_two_columns.jpg", "jpeg_progressive.jpg", "jpeg_turned.jpg", "png_palette_4bit.png", "png_interlaced.png",
-                           "gif_still.gif", "gif_animated.gif", "bmp_rgb.bmp", "bmp_palette.bmp", "bmp_bilevel.bmp", "tga_rgb.tga",
-                           "tga_packed.tga", "pnm_grey.pgm", "pnm_1000.ppm"}) {
+  for (const char* name :
+       {"jpeg_two_columns.jpg", "jpeg_progressive.jpg", "jpeg_turned.jpg", "png_palette_4bit.png",
+        "png_interlaced.png", "gif_still.gif", "gif_animated.gif", "bmp_rgb.bmp", "bmp_palette.bmp",
+        "bmp_bilevel.bmp", "tga_rgb.tga", "tga_packed.tga", "pnm_grey.pgm", "pnm_1000.ppm"}) {
     const Bytes whole = sample(name);
     // An animation is whole when its first frame is; Pillow ends a TGA with a footer that holds no pixels.
     const std::string_view view(name);
-    const std::size_t needed = view == "gif_animated.gif" ? 0 : view == "gif_still.gif" ? whole.size() - 1 : view.ends_with(".tga") ? whole.size() - 26 : whole.size();
+    const std::size_t needed = view == "gif_animated.gif" ? 0
+                               : view == "gif_still.gif"  ? whole.size() - 1
+                               : view.ends_with(".tga")   ? whole.size() - 26
+                                                          : whole.size();
     for (std::size_t length = 0; length < whole.size(); ++length) {
       const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
       try {
         const Image image = decode_image(cut);
-        EXPECT_GE(length, needed) << name << " cut to " << length << " of " << whole.size() << " bytes was decoded";
+        EXPECT_GE(length, needed) << name << " cut to " << length << " of " << whole.size()
+                                  << " bytes was decoded";
       } catch (const Error& error) {
         EXPECT_STRNE(error.what(), "");
       }
@@ -239,7 +266,8 @@ TEST(BadImage, the_end_marker_of_a_thumbnail_does_not_make_a_cut_jpeg_whole) {
 }
 
 TEST(BadImage, bytes_after_the_end_of_an_image_do_not_matter) {
-  for (const char* name : {"jpeg_420.jpg", "png_rgb.png", "gif_still.gif", "bmp_rgb.bmp", "pnm_rgb.ppm"}) {
+  for (const char* name :
+       {"jpeg_420.jpg", "png_rgb.png", "gif_still.gif", "bmp_rgb.bmp", "pnm_rgb.ppm"}) {
     Bytes bytes = sample(name);
     const Image image = decode_image(bytes);
     bytes.insert(bytes.end(), 100, 0xff);
@@ -260,7 +288,8 @@ TEST(BadImage, a_second_png_header_is_refused) {
   Bytes png = sample("png_rgb.png");
   const Bytes end(png.end() - 12, png.end());
   png.resize(png.size() - 12);
-  const Bytes empty_header = {0, 0, 0, 0, 'I', 'H', 'D', 'R', 0xa8, 0xa1, 0xae, 0x0a};  // its checksum is right
+  const Bytes empty_header = {0,   0,   0,    0,    'I',  'H',
+                              'D', 'R', 0xa8, 0xa1, 0xae, 0x0a};  // its checksum is right
   png.insert(png.end(), empty_header.begin(), empty_header.end());
   EXPECT_REFUSED(png, "must begin with an IHDR chunk");
   png.insert(png.end(), end.begin(), end.end());
@@ -279,21 +308,27 @@ TEST(BadImage, an_image_above_the_limit_is_refused_before_it_is_decoded) {
   std::memcpy(bmp.data() + 18, &wide, 4);
   std::memcpy(bmp.data() + 22, &upside_down, 4);
   EXPECT_REFUSED(bmp, "too large: 30000x30000");
-  for (const char* name : {"jpeg_420.jpg", "png_rgb.png", "gif_still.gif", "bmp_rgb.bmp", "tga_rgb.tga", "pnm_rgb.ppm"}) {
-    EXPECT_NE(refusal(sample(name), {.max_pixels = 700}).find("too large"), std::string::npos) << name;
+  for (const char* name : {"jpeg_420.jpg", "png_rgb.png", "gif_still.gif", "bmp_rgb.bmp",
+                           "tga_rgb.tga", "pnm_rgb.ppm"}) {
+    EXPECT_NE(refusal(sample(name), {.max_pixels = 700}).find("too large"), std::string::npos)
+        << name;
   }
 }
 
 TEST(BadImage, damaged_files_never_crash) {
   Rng rng(2026);
-  for (const char* name : {"jpeg_two_columns.jpg", "jpeg_420.jpg", "jpeg_progressive.jpg", "jpeg_cmyk.jpg", "png_interlaced.png", "gif_transparent.gif",
-                           "bmp_palette.bmp", "bmp_bilevel.bmp", "tga_packed.tga", "pnm_plain.ppm"}) {
+  for (const char* name :
+       {"jpeg_two_columns.jpg", "jpeg_420.jpg", "jpeg_progressive.jpg", "jpeg_cmyk.jpg",
+        "png_interlaced.png", "gif_transparent.gif", "bmp_palette.bmp", "bmp_bilevel.bmp",
+        "tga_packed.tga", "pnm_plain.ppm"}) {
     const Bytes whole = sample(name);
     for (int round = 0; round < 300; ++round) {
       Bytes damaged = whole;
       // Mostly in the headers, where damage does most.
-      const auto reach = static_cast<std::uint32_t>(round % 2 == 0 ? std::min<std::size_t>(whole.size(), 700) : whole.size());
-      for (std::uint32_t i = 0; i <= rng.below(4); ++i) damaged[rng.below(reach)] = static_cast<std::uint8_t>(rng.next());
+      const auto reach = static_cast<std::uint32_t>(
+          round % 2 == 0 ? std::min<std::size_t>(whole.size(), 700) : whole.size());
+      for (std::uint32_t i = 0; i <= rng.below(4); ++i)
+        damaged[rng.below(reach)] = static_cast<std::uint8_t>(rng.next());
       refusal(damaged, {.max_pixels = 1'000'000});
     }
   }

@@ -18,7 +18,8 @@ void print_pixels(int height, int width, int channels, std::span<char*> paths) {
   for (const char* path : paths) {
     try {
       const std::vector<std::uint8_t> pixels = to_input(decode_file(path), height, width, channels);
-      std::cout.put(1).write(reinterpret_cast<const char*>(pixels.data()), static_cast<std::streamsize>(pixels.size()));
+      std::cout.put(1).write(reinterpret_cast<const char*>(pixels.data()),
+                             static_cast<std::streamsize>(pixels.size()));
     } catch (const Error& error) {
       std::cerr << error.what() << '\n';
       std::cout.put(0);
@@ -30,7 +31,8 @@ void print_folder(const char* root) {
   const ImageFolder folder = scan_image_folder(root);
   for (const std::string& name : folder.classes) std::cout << name << '\n';
   std::cout << '\n';
-  for (const auto& [path, label] : folder.samples) std::cout << label << ' ' << path.native() << '\n';
+  for (const auto& [path, label] : folder.samples)
+    std::cout << label << ' ' << path.native() << '\n';
 }
 
 }  // namespace
@@ -39,11 +41,13 @@ int main(int argc, char** argv) {
   const std::string_view command = argc > 1 ? argv[1] : "";
   try {
     if (command == "pixels" && argc > 4) {
-      print_pixels(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), std::span(argv + 5, argv + argc));
+      print_pixels(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]),
+                   std::span(argv + 5, argv + argc));
     } else if (command == "folder" && argc == 3) {
       print_folder(argv[2]);
     } else {
-      std::cerr << "usage: image_tool pixels HEIGHT WIDTH CHANNELS PATH... | image_tool folder ROOT\n";
+      std::cerr
+          << "usage: image_tool pixels HEIGHT WIDTH CHANNELS PATH... | image_tool folder ROOT\n";
       return 2;
     }
   } catch (const Error& error) {
