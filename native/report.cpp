@@ -90,7 +90,7 @@ std::string confusion_text(const ConfusionMatrix& confusion, const std::vector<s
 }  // namespace
 
 std::string epoch_table_header() {
-  return "epoch  train loss  train accuracy    val loss  val accuracy  images/s     time";
+  return "epoch  train loss  train accuracy    val loss  val accuracy  images/s      time";
 }
 
 std::string epoch_table_row(const EpochRecord& record) {
