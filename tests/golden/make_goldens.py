@@ -469,14 +469,14 @@ def differences(made, metadata, path):
 def main():
     parser = argparse.ArgumentParser(description="Makes the golden files of tests/golden with PyTorch.")
     parser.add_argument("--check", action="store_true", help="compare with the files that are there, write nothing")
-    parser.add_argument("--only", choices=["layers", "losses", "optimizers", "loss_curves"], help="one file")
-    arguments = parser.parse_args()
     makers = {"layers": make_layers, "losses": make_losses, "optimizers": make_optimizers, "loss_curves": make_curves}
+    parser.add_argument("--only", nargs="+", choices=list(makers), default=list(makers), help="these files")
+    arguments = parser.parse_args()
     torch.manual_seed(0)
     failed = False
     with np.errstate(over="ignore"):  # the hash wraps around
         for name, make in makers.items():
-            if arguments.only not in (None, name):
+            if name not in arguments.only:
                 continue
             tensors, metadata = make()
             path = HERE / f"{name}.safetensors"

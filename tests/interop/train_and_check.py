@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Trains the lesson's two networks briefly with native_train and gives each file to check_torch.py. interop.sh starts it.
+# Trains the lesson's two networks briefly with native_train and gives each file to check_torch.py. with_torch.sh starts it.
 # Usage: interop.py --train native_train --classify native_classify --source REPOSITORY
 import argparse
 import pathlib
