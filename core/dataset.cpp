@@ -10,13 +10,16 @@
 namespace pinhole {
 namespace {
 
+constexpr std::size_t kLargestImage = std::size_t{1} << 30U;
 constexpr std::uint64_t kSplitStream = 0x73706c6974;  // "split"
 
 }  // namespace
 
 ImageDataset::ImageDataset(int height, int width, int channels, std::vector<std::string> classes)
     : height_(height), width_(width), channels_(channels), classes_(std::move(classes)) {
-  if (height < 1 || width < 1 || channels < 1) {
+  // The upper bound keeps every product of an image's sizes within 32 bits, which is all that wasm has.
+  if (height < 1 || width < 1 || channels < 1 ||
+      Shape{1, height, width, channels}.item() > kLargestImage) {
     throw Error(text("a data set cannot hold images of ", height, 'x', width, 'x', channels));
   }
   if (classes_.empty()) throw Error("a data set needs at least one class");

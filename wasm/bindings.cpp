@@ -21,6 +21,7 @@ namespace {
 using namespace pinhole;
 using emscripten::val;
 
+EMSCRIPTEN_DECLARE_VAL_TYPE(String);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Strings);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Numbers);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Bytes);
@@ -29,6 +30,7 @@ EMSCRIPTEN_DECLARE_VAL_TYPE(Floats);
 EMSCRIPTEN_DECLARE_VAL_TYPE(SplitIndices);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Summary);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Scores);
+EMSCRIPTEN_DECLARE_VAL_TYPE(TrainOptions);
 
 // ---------------------------------------------------------------- errors
 
@@ -61,6 +63,9 @@ constexpr auto guarded = &Guarded<Function>::call;
 
 // ---------------------------------------------------------------- values in and out
 
+// Strings and options come in as `val`: what Embind itself copies into the heap for a call is not freed when the call throws.
+std::string string_of(const String& value) { return value.as<std::string>(); }
+
 std::vector<std::uint8_t> bytes_of(const val& array) {
   return emscripten::convertJSArrayToNumberVector<std::uint8_t>(array);
 }
@@ -85,8 +90,8 @@ std::uint64_t seed_of(double seed) { return static_cast<std::uint64_t>(seed); }
 
 using BackendPointer = std::shared_ptr<Backend>;
 
-BackendPointer create_backend(const std::string& name, int threads) {
-  return make_backend(name, threads);
+BackendPointer create_backend(String name, int threads) {
+  return make_backend(string_of(name), threads);
 }
 std::string backend_name(Backend& backend) { return std::string(backend.name()); }
 std::string backend_description(Backend& backend) { return backend.description(); }
@@ -126,8 +131,8 @@ std::uint32_t checked(const ImageDataset& data, std::uint32_t index) {
   return index;
 }
 
-void dataset_add(ImageDataset& data, const Image& image, int label, const std::string& name) {
-  data.add(to_input(image, data.height(), data.width(), data.channels()), label, name);
+void dataset_add(ImageDataset& data, const Image& image, int label, String name) {
+  data.add(to_input(image, data.height(), data.width(), data.channels()), label, string_of(name));
 }
 int dataset_size(ImageDataset& data) { return static_cast<int>(data.size()); }
 int dataset_label(ImageDataset& data, std::uint32_t index) {
@@ -159,10 +164,9 @@ DatasetPointer dataset_subset(ImageDataset& data, Indices indices) {
 
 using ModelPointer = std::shared_ptr<LoadedModel>;
 
-ModelPointer create_model(BackendPointer backend, const std::string& spec, Strings classes,
-                          double seed) {
+ModelPointer create_model(BackendPointer backend, String spec, Strings classes, double seed) {
   ModelInfo info{.classes = emscripten::vecFromJSArray<std::string>(classes)};
-  Model model(parse_json(spec, "the model"), static_cast<int>(info.classes.size()),
+  Model model(parse_json(string_of(spec), "the model"), static_cast<int>(info.classes.size()),
               std::move(backend));
   if (model.classes() != static_cast<int>(info.classes.size())) {
     throw Error(text(model.name(), " tells ", model.classes(), " classes apart, got ",
@@ -173,14 +177,15 @@ ModelPointer create_model(BackendPointer backend, const std::string& spec, Strin
       LoadedModel{.model = std::move(model), .info = std::move(info)});
 }
 
-ModelPointer load(BackendPointer backend, Bytes file, const std::string& what) {
-  return std::make_shared<LoadedModel>(load_model(bytes_of(file), std::move(backend), what));
+ModelPointer load(BackendPointer backend, Bytes file, String what) {
+  return std::make_shared<LoadedModel>(
+      load_model(bytes_of(file), std::move(backend), string_of(what)));
 }
 
-Bytes model_save(LoadedModel& self, const std::string& training) {
-  const std::vector<std::uint8_t> file = save_model(
-      self.model,
-      {.classes = self.info.classes, .training = parse_json(training, "the training record")});
+Bytes model_save(LoadedModel& self, String training) {
+  const std::vector<std::uint8_t> file =
+      save_model(self.model, {.classes = self.info.classes,
+                              .training = parse_json(string_of(training), "the training record")});
   return Bytes(copied<std::uint8_t>("Uint8Array", file));
 }
 
@@ -215,7 +220,7 @@ Summary model_summary(LoadedModel& self) {
 Floats model_classify(LoadedModel& self, const Image& image) {
   const Shape input = self.model.input_shape();
   ImageDataset data(input.h, input.w, input.c, self.info.classes);
-  dataset_add(data, image, 0, {});
+  data.add(to_input(image, input.h, input.w, input.c), 0);
   const std::uint32_t first = 0;
   Tensor x;
   std::vector<int> labels;
@@ -225,15 +230,6 @@ Floats model_classify(LoadedModel& self, const Image& image) {
 }
 
 // ---------------------------------------------------------------- training and evaluation
-
-struct TrainOptions {
-  std::string optimizer;
-  double lr, momentum, weight_decay;
-  bool nesterov;
-  int batch_size;
-  double seed;
-  bool shuffle;
-};
 
 struct Step {
   double step;
@@ -257,15 +253,15 @@ struct EvaluationRun {
 };
 
 std::shared_ptr<TrainingRun> start_training(ModelPointer model, DatasetPointer data,
-                                            const TrainOptions& options) {
-  const TrainerOptions trainer{.optimizer = {.name = options.optimizer,
-                                             .lr = options.lr,
-                                             .weight_decay = options.weight_decay,
-                                             .momentum = options.momentum,
-                                             .nesterov = options.nesterov},
-                               .batch_size = options.batch_size,
-                               .seed = seed_of(options.seed),
-                               .shuffle = options.shuffle};
+                                            TrainOptions options) {
+  const TrainerOptions trainer{.optimizer = {.name = options["optimizer"].as<std::string>(),
+                                             .lr = options["lr"].as<double>(),
+                                             .weight_decay = options["weightDecay"].as<double>(),
+                                             .momentum = options["momentum"].as<double>(),
+                                             .nesterov = options["nesterov"].as<bool>()},
+                               .batch_size = options["batchSize"].as<int>(),
+                               .seed = seed_of(options["seed"].as<double>()),
+                               .shuffle = options["shuffle"].as<bool>()};
   return std::shared_ptr<TrainingRun>(
       new TrainingRun{model, data, Trainer(model->model, *data, trainer)});
 }
@@ -315,11 +311,15 @@ Scores evaluation_result(EvaluationRun& run) {
 // Typed by hand in web/engine/core.ts; a test compares the two.
 EMSCRIPTEN_BINDINGS(pinhole) {
   using emscripten::class_;
+  emscripten::register_type<String>("string");
   emscripten::register_type<Strings>("string[]");
   emscripten::register_type<Numbers>("number[]");
   emscripten::register_type<Bytes>("Uint8Array");
   emscripten::register_type<Indices>("Uint32Array");
   emscripten::register_type<Floats>("Float32Array");
+  emscripten::register_type<TrainOptions>(
+      "{ optimizer: string; lr: number; momentum: number; weightDecay: number; nesterov: boolean; "
+      "batchSize: number; seed: number; shuffle: boolean }");
   emscripten::register_type<SplitIndices>("{ train: Uint32Array; val: Uint32Array }");
   emscripten::register_type<Summary>(
       "{ name: string; input: [number, number, number]; classes: string[]; parameters: number; "
@@ -367,15 +367,6 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("summary", guarded<&model_summary>)
       .function("classify", guarded<&model_classify>);
 
-  emscripten::value_object<TrainOptions>("TrainOptions")
-      .field("optimizer", &TrainOptions::optimizer)
-      .field("lr", &TrainOptions::lr)
-      .field("momentum", &TrainOptions::momentum)
-      .field("weightDecay", &TrainOptions::weight_decay)
-      .field("nesterov", &TrainOptions::nesterov)
-      .field("batchSize", &TrainOptions::batch_size)
-      .field("seed", &TrainOptions::seed)
-      .field("shuffle", &TrainOptions::shuffle);
   emscripten::value_object<Step>("Step")
       .field("step", &Step::step)
       .field("epoch", &Step::epoch)
