@@ -101,6 +101,9 @@ else()
   set(variant_folder "${PINHOLE_XNNPACK_PREFIX}/lib/native")
 endif()
 
+# When the cache was emptied, the next build configures again, and so fills it.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${variant_folder}/libXNNPACK.a")
+
 add_library(pthreadpool STATIC IMPORTED GLOBAL)
 set_target_properties(pthreadpool PROPERTIES IMPORTED_LOCATION "${variant_folder}/libpthreadpool.a")
 target_include_directories(pthreadpool INTERFACE "${PINHOLE_XNNPACK_PREFIX}/include")

@@ -13,8 +13,8 @@ import { Failure, filesBelow, heading, main, mustRun, outOfDate, root, run, setU
 
 export const variants = ['simd', 'simd-threads', 'relaxed-threads'];
 
-/** Configures and builds one preset of CMakePresets.json. */
-export async function buildPreset(preset, what = preset) {
+/** Configures one preset of CMakePresets.json, if that was not done yet (from then on, CMake looks after itself). */
+export async function configure(preset, what = preset) {
   const folder = path.join(root, 'build', preset);
   if (outOfDate(path.join(folder, 'build.ninja'), 'CMakePresets.json')) {
     heading(`Configuring ${what}`);
@@ -29,6 +29,11 @@ export async function buildPreset(preset, what = preset) {
     const now = new Date();
     utimesSync(path.join(folder, 'build.ninja'), now, now);
   }
+}
+
+/** Configures and builds one preset. */
+export async function buildPreset(preset, what = preset) {
+  await configure(preset, what);
   // Ninja's lines "[3/40] Building ..." become one that moves; everything else (warnings, errors) is shown.
   let announced = false;
   let width = 0;
