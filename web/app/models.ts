@@ -49,7 +49,7 @@ export function offeredModel(id: ModelId): OfferedModel {
   return found;
 }
 
-/** [224, 224, 3] -> "224 × 224 colour" */
+/** [224, 224, 3] -> "224 × 224 colour", without a place to break the line in the middle of the size. */
 export function inputInWords([height, width, channels]: InputSize): string {
-  return `${width} × ${height} ${channels === 1 ? 'grey' : 'colour'}`;
+  return `${width}\u00a0×\u00a0${height} ${channels === 1 ? 'grey' : 'colour'}`;
 }

@@ -99,7 +99,7 @@ function options(
     padding: [8, 12, 0, 0],
     scales: {
       x: { time: false, range: [0, end] },
-      y: { range: range ? [range[0], range[1]] : (_, min, max) => [Math.min(0, min), max > 0 ? max * 1.05 : 1] },
+      y: { range: range ? [range[0], range[1]] : (plot, _, max) => [0, top(plot, lines, max)] },
     },
     axes: [
       { ...axis, size: 26, gap: 4, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
@@ -118,6 +118,16 @@ function options(
       })),
     ],
   };
+}
+
+/**
+ * Where the vertical axis ends: above the thick lines as soon as there are any. The first batches of a training can be far off, and
+ * would press everything that matters to the bottom.
+ */
+function top(plot: uPlot, lines: readonly ChartLine[], max: number): number {
+  const steady = lines.flatMap(({ isThin }, index) => (isThin ? [] : Array.from(plot.data[index + 1] ?? [])));
+  const highest = steady.reduce<number>((a, b) => Math.max(a, b ?? 0), 0);
+  return (highest || max || 1) * 1.08;
 }
 
 function useColourScheme(): 'dark' | 'light' {

@@ -22,7 +22,7 @@ export function Curves(): JSX.Element {
             ? `Training ${last.trainLoss.toFixed(3)}${last.validationLoss === null ? '' : `, validation ${last.validationLoss.toFixed(3)}`}`
             : 'First epoch'
         }
-        format={(value) => (value >= 100 ? value.toFixed(0) : value.toFixed(value < 1 ? 2 : 1))}
+        format={(value) => String(Number(value.toPrecision(3)))}
       />
       <Chart
         title="Accuracy"

@@ -58,7 +58,7 @@ export function StepLinks(): JSX.Element {
       ? percent(progress.value.share, 0)
       : 'starting'
     : report.value
-      ? `accuracy ${percent(report.value.accuracy, 0)}`
+      ? percent(report.value.accuracy, 0)
       : null;
   const steps = [
     { id: 'data', name: 'Data', state: photoCount.value > 0 ? plural(photoCount.value, 'image') : null },
