@@ -1,0 +1,81 @@
+// A runner is an engine that was started and answers requests: a process that reads and writes JSON lines, or a page.
+//   {ask(request): Promise<reply>, close(): Promise<void>};  an engine that fails makes ask() fail with its sentence
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export function processRunner(program, args, { env = {} } = {}) {
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const waiting = [];
+  let errors = '';
+  let ended;
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    errors = (errors + text).slice(-2000);
+  });
+  child.stdin.on('error', () => undefined); // a process that is gone is told of by 'close'
+  const fail = (reason) => {
+    ended ??= new Error(reason);
+    for (const { reject } of waiting.splice(0)) reject(ended);
+  };
+  child.on('error', (error) => fail(`cannot run ${program}: ${error.message}`));
+  const closed = new Promise((resolve) => {
+    child.on('close', (status, signal) => {
+      fail(`ended with ${signal ?? `status ${status}`}: ${errors.trim().split('\n').at(-1)}`);
+      resolve();
+    });
+  });
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    let reply;
+    try {
+      reply = JSON.parse(line);
+    } catch {
+      return; // a library that prints
+    }
+    const { resolve, reject } = waiting.shift() ?? {};
+    if (reply?.error !== undefined) reject?.(new Error(reply.error));
+    else resolve?.(reply);
+  });
+  return {
+    ask: (request) =>
+      new Promise((resolve, reject) => {
+        if (ended) {
+          reject(ended);
+          return;
+        }
+        waiting.push({ resolve, reject });
+        child.stdin.write(`${JSON.stringify(request)}\n`);
+      }),
+    async close() {
+      child.kill('SIGKILL');
+      await closed;
+    },
+  };
+}
+
+export function pageRunner(browser, url, engine, config) {
+  const ready = (async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.setDefaultTimeout(0);
+    const crash = new Promise((_, reject) => {
+      page.on('crash', () => reject(new Error('the page has crashed')));
+    });
+    crash.catch(() => undefined);
+    await page.goto(`${url}/bench/page.html`);
+    await page.waitForFunction('globalThis.ask');
+    await page.evaluate(([name, settings]) => globalThis.start(name, settings), [engine, config]);
+    return { context, page, crash };
+  })();
+  ready.catch(() => undefined);
+  return {
+    async ask(request) {
+      const { page, crash } = await ready;
+      const reply = await Promise.race([crash, page.evaluate((asked) => globalThis.ask(asked), request)]);
+      if (reply?.error !== undefined) throw new Error(reply.error);
+      return reply;
+    },
+    async close() {
+      const { context } = await ready.catch(() => ({}));
+      await context?.close();
+    },
+  };
+}
