@@ -23,13 +23,14 @@ std::string short_text(double number) {
 }  // namespace
 
 CLI::Validator number_from(double least, double end, bool open) {
-  std::string expected = "expected a number " + std::string(open ? "above " : "from ") + short_text(least);
+  std::string expected =
+      "expected a number " + std::string(open ? "above " : "from ") + short_text(least);
   if (std::isfinite(end)) expected += " to below " + short_text(end);
   return {[=](std::string& value) {
             char* rest = nullptr;
             const double number = std::strtod(value.c_str(), &rest);
-            const bool good = !value.empty() && *rest == '\0' && std::isfinite(number) && number < end &&
-                              (open ? number > least : number >= least);
+            const bool good = !value.empty() && *rest == '\0' && std::isfinite(number) &&
+                              number < end && (open ? number > least : number >= least);
             return good ? std::string() : "got " + value + ", " + expected;
           },
           ""};
@@ -38,9 +39,13 @@ CLI::Validator number_from(double least, double end, bool open) {
 CLI::Validator whole_number(unsigned long long least, unsigned long long largest) {
   return {[=](std::string& value) {
             unsigned long long number = 0;
-            const auto [rest, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-            const bool good = code == std::errc() && rest == value.data() + value.size() && number >= least && number <= largest;
-            return good ? std::string() : text("got ", value, ", expected a whole number from ", least, " to ", largest);
+            const auto [rest, code] =
+                std::from_chars(value.data(), value.data() + value.size(), number);
+            const bool good = code == std::errc() && rest == value.data() + value.size() &&
+                              number >= least && number <= largest;
+            return good ? std::string()
+                        : text("got ", value, ", expected a whole number from ", least, " to ",
+                               largest);
           },
           ""};
 }

@@ -26,7 +26,8 @@ void report_unreadable(const LoadReport& report, std::string_view program) {
   if (report.skipped.empty()) return;
   const std::size_t count = report.skipped.size();
   std::cerr << program << ": skipped " << counted(count, "file") << " that cannot be read:\n";
-  for (const auto& [path, reason] : report.skipped) std::cerr << "  " << printable(path) << ": " << printable(reason) << '\n';
+  for (const auto& [path, reason] : report.skipped)
+    std::cerr << "  " << printable(path) << ": " << printable(reason) << '\n';
   std::cerr.flush();
 }
 
@@ -43,43 +44,53 @@ LabelledFolder scan_labelled_folder(const std::filesystem::path& path) {
     folder.classes = folder.images.classes;
   }
   for (const std::string& name : folder.classes) {
-    if (!is_utf8(name)) throw Error(text(path.string(), ": the name of the class folder ", name, " is not UTF-8; rename it"));
+    if (!is_utf8(name))
+      throw Error(
+          text(path.string(), ": the name of the class folder ", name, " is not UTF-8; rename it"));
   }
   return folder;
 }
 
-LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input, ThreadPool& pool,
-                                std::string_view program) {
-  if (folder.idx) return {.images = load_idx(folder.path, part == IdxPart::kTrain, input.h, input.w, input.c)};
+LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
+                                ThreadPool& pool, std::string_view program) {
+  if (folder.idx)
+    return {.images = load_idx(folder.path, part == IdxPart::kTrain, input.h, input.w, input.c)};
   ProgressLine line;
   const Stopwatch clock;
   const std::string label = "reading " + printable(folder.path.string());
   LoadReport report;
-  ImageDataset images = load_image_folder(folder.images, input.h, input.w, input.c, pool, report, [&](std::size_t done, std::size_t total) {
-    const double speed = static_cast<double>(done) / std::max(clock.seconds(), 1e-9);
-    line.update({.label = label, .done = done, .total = total, .images_per_second = speed,
-                 .seconds_left = static_cast<double>(total - done) / speed});
-    return true;
-  });
+  ImageDataset images = load_image_folder(
+      folder.images, input.h, input.w, input.c, pool, report,
+      [&](std::size_t done, std::size_t total) {
+        const double speed = static_cast<double>(done) / std::max(clock.seconds(), 1e-9);
+        line.update({.label = label,
+                     .done = done,
+                     .total = total,
+                     .images_per_second = speed,
+                     .seconds_left = static_cast<double>(total - done) / speed});
+        return true;
+      });
   line.clear();
   report_unreadable(report, program);
   return {.images = std::move(images), .unreadable = report.skipped.size()};
 }
 
-void match_classes(LabelledFolder& folder, const std::vector<std::string>& classes, std::string_view where) {
+void match_classes(LabelledFolder& folder, const std::vector<std::string>& classes,
+                   std::string_view where) {
   std::vector<std::string> here = folder.classes, there = classes;
   std::sort(here.begin(), here.end());
   std::sort(there.begin(), there.end());
   if (here != there || (folder.idx && folder.classes != classes)) {
-    throw Error(text(folder.path.string(), " has the classes ", listed(folder.classes), "; expected those of ", where, ": ",
-                     listed(classes)));
+    throw Error(text(folder.path.string(), " has the classes ", listed(folder.classes),
+                     "; expected those of ", where, ": ", listed(classes)));
   }
   for (auto& [path, label] : folder.images.samples) {
     const std::string& name = folder.classes[static_cast<std::size_t>(label)];
     label = static_cast<int>(std::find(classes.begin(), classes.end(), name) - classes.begin());
   }
   folder.classes = folder.images.classes = classes;
-  for (std::size_t c = 0; c < classes.size(); ++c) folder.images.class_to_idx[classes[c]] = static_cast<int>(c);
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    folder.images.class_to_idx[classes[c]] = static_cast<int>(c);
 }
 
 }  // namespace pinhole

@@ -35,11 +35,12 @@ struct LoadedData {
 
 /// Decodes everything to the model's input size, with a progress line; files that cannot be read are named on standard error.
 /// Throws Error when a class has no readable image. `part` matters for IDX only.
-LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input, ThreadPool& pool,
-                                std::string_view program);
+LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
+                                ThreadPool& pool, std::string_view program);
 
 /// Throws Error unless both have the same class names; then the labels of `folder` are numbered in the order of `classes`.
 /// `where` says whose classes those are: "the model cats.safetensors".
-void match_classes(LabelledFolder& folder, const std::vector<std::string>& classes, std::string_view where);
+void match_classes(LabelledFolder& folder, const std::vector<std::string>& classes,
+                   std::string_view where);
 
 }  // namespace pinhole

@@ -37,9 +37,11 @@ struct Options {
   std::string backend = "auto";
 };
 
-constexpr const char* kDescription = "Labels images with a model that native_train or the page has saved.\n";
+constexpr const char* kDescription =
+    "Labels images with a model that native_train or the page has saved.\n";
 
-constexpr const char* kFooter = R"(A PATH is an image, or a folder whose images are found in it and in its sub-folders. Each image gives
+constexpr const char* kFooter =
+    R"(A PATH is an image, or a folder whose images are found in it and in its sub-folders. Each image gives
 one line, "path: label probability", with --top K the K most probable labels.
 
 --json prints one array of {"path", "label", "probability", "probabilities": {class: p}}, which always
@@ -63,18 +65,27 @@ void add_options(CLI::App& app, Options& options) {
   app.footer(kFooter);
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", "native_classify " PINHOLE_VERSION);
-  app.add_option("--model", options.model, "The trained model")->required()->type_name("FILE.safetensors");
+  app.add_option("--model", options.model, "The trained model")
+      ->required()
+      ->type_name("FILE.safetensors");
   app.add_option("PATH", options.paths, "Images, or folders with images")->type_name("");
   app.add_option("--top", options.top, "How many labels to print for each image")
-      ->check(whole_number(1, 1'000'000))->capture_default_str()->type_name("K");
+      ->check(whole_number(1, 1'000'000))
+      ->capture_default_str()
+      ->type_name("K");
   app.add_flag("--json", options.json, "Print JSON");
-  app.add_option("--eval", options.eval, "Score the model on this folder of labelled images")->type_name("DIR");
+  app.add_option("--eval", options.eval, "Score the model on this folder of labelled images")
+      ->type_name("DIR");
   std::vector<std::string> backends = backend_names();
   backends.insert(backends.begin(), "auto");
   app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
-      ->check(one_of(backends))->capture_default_str()->type_name("NAME");
+      ->check(one_of(backends))
+      ->capture_default_str()
+      ->type_name("NAME");
   app.add_option("--threads", options.threads, "Threads; 0 is one per core")
-      ->check(whole_number(0, 1024))->capture_default_str()->type_name("N");
+      ->check(whole_number(0, 1024))
+      ->capture_default_str()
+      ->type_name("N");
 }
 
 /// Counts what could not be classified, and names it.
@@ -93,12 +104,14 @@ class Failures {
 };
 
 /// Adds the images below `folder`, by name. Links to folders are followed, each folder once: links may make circles.
-void add_images(const fs::path& folder, std::set<fs::path>& seen, std::vector<fs::path>& images, Failures& failures) {
+void add_images(const fs::path& folder, std::set<fs::path>& seen, std::vector<fs::path>& images,
+                Failures& failures) {
   std::error_code error;
   const fs::path real = fs::canonical(folder, error);
   if (!error && !seen.insert(real).second) return;
   std::vector<fs::path> entries;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
     entries.push_back(entry->path());
   }
   if (error) {
@@ -127,15 +140,19 @@ std::vector<fs::path> find_images(const std::vector<std::string>& paths, Failure
     const std::size_t before = images.size();
     const std::size_t failed_before = failures.count();
     add_images(path, seen, images, failures);
-    if (images.size() == before && failures.count() == failed_before) failures.add(text(path, ": no images in this folder"));
+    if (images.size() == before && failures.count() == failed_before)
+      failures.add(text(path, ": no images in this folder"));
   }
   return images;
 }
 
-void print_text(const fs::path& path, std::span<const real> probabilities, const std::vector<std::string>& classes, int top) {
+void print_text(const fs::path& path, std::span<const real> probabilities,
+                const std::vector<std::string>& classes, int top) {
   std::vector<std::size_t> order(classes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return probabilities[a] > probabilities[b];
+  });
   order.resize(std::min(order.size(), static_cast<std::size_t>(top)));
   std::cout << printable(path.string()) << ':';
   for (std::size_t rank = 0; rank < order.size(); ++rank) {
@@ -146,8 +163,10 @@ void print_text(const fs::path& path, std::span<const real> probabilities, const
   std::cout << '\n';
 }
 
-Json to_json(const fs::path& path, std::span<const real> probabilities, const std::vector<std::string>& classes) {
-  const auto best = static_cast<std::size_t>(std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin());
+Json to_json(const fs::path& path, std::span<const real> probabilities,
+             const std::vector<std::string>& classes) {
+  const auto best = static_cast<std::size_t>(
+      std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin());
   Json by_class = Json::object();
   for (std::size_t c = 0; c < classes.size(); ++c) by_class[classes[c]] = probabilities[c];
   return Json{{"path", path.string()},
@@ -162,7 +181,8 @@ struct Decoded {
   std::string problem;
 };
 
-std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& input, ThreadPool& pool) {
+std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& input,
+                                  ThreadPool& pool) {
   std::vector<Decoded> decoded(paths.size());
   pool.parallel_for(paths.size(), [&](std::size_t i) {
     try {
@@ -216,7 +236,10 @@ void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
     }
     const std::size_t done = begin + paths.size();
     const double speed = static_cast<double>(done) / std::max(clock.seconds(), 1e-9);
-    line.update({.label = "classifying", .done = done, .total = images.size(), .images_per_second = speed,
+    line.update({.label = "classifying",
+                 .done = done,
+                 .total = images.size(),
+                 .images_per_second = speed,
                  .seconds_left = static_cast<double>(images.size() - done) / speed});
   }
   line.clear();
@@ -227,15 +250,20 @@ void evaluate_folder(const Options& options, LoadedModel& loaded, Failures& fail
   Model& model = loaded.model;
   LabelledFolder folder = scan_labelled_folder(options.eval);
   match_classes(folder, loaded.info.classes, "the model " + options.model);
-  const IdxPart part = folder.idx && !has_idx_part(folder.path, false) ? IdxPart::kTrain : IdxPart::kTest;
-  LoadedData data = load_labelled_folder(folder, part, model.input_shape(), model.backend().pool(), kProgram);
+  const IdxPart part =
+      folder.idx && !has_idx_part(folder.path, false) ? IdxPart::kTrain : IdxPart::kTest;
+  LoadedData data =
+      load_labelled_folder(folder, part, model.input_shape(), model.backend().pool(), kProgram);
   Evaluation evaluation(model, data.images, static_cast<int>(kBatch));
   {
     ProgressLine line;
     Stopwatch clock;
     while (evaluation.step()) {
-      line.update({.label = "evaluating", .done = evaluation.done(), .total = data.images.size(),
-                   .images_per_second = static_cast<double>(evaluation.done()) / std::max(clock.seconds(), 1e-9)});
+      line.update({.label = "evaluating",
+                   .done = evaluation.done(),
+                   .total = data.images.size(),
+                   .images_per_second =
+                       static_cast<double>(evaluation.done()) / std::max(clock.seconds(), 1e-9)});
     }
   }
   if (options.json) {
@@ -243,7 +271,8 @@ void evaluate_folder(const Options& options, LoadedModel& loaded, Failures& fail
     result["unreadable"] = data.unreadable;
     std::cout << json_line(result) << '\n';
   } else {
-    std::cout << printable(options.eval) << ": " << evaluation_text(evaluation.result(), loaded.info.classes);
+    std::cout << printable(options.eval) << ": "
+              << evaluation_text(evaluation.result(), loaded.info.classes);
   }
   failures.count_named(data.unreadable);
 }
@@ -257,18 +286,22 @@ int main(int argc, char** argv) {
     add_options(app, options);
     if (const std::optional<int> exit_code = parse_arguments(app, argc, argv)) return *exit_code;
     if (options.paths.empty() && options.eval.empty()) {
-      print_error(kProgram, "nothing to do: give a PATH or --eval DIR (native_classify --help explains)");
+      print_error(kProgram,
+                  "nothing to do: give a PATH or --eval DIR (native_classify --help explains)");
       return kExitUsage;
     }
     if (options.json && !options.paths.empty() && !options.eval.empty()) {
       print_error(kProgram, "--json prints one document: give a PATH or --eval DIR, not both");
       return kExitUsage;
     }
-    LoadedModel loaded = load_model(read_file(options.model), make_backend(options.backend, options.threads), options.model);
+    LoadedModel loaded = load_model(read_file(options.model),
+                                    make_backend(options.backend, options.threads), options.model);
     Failures failures;
     if (!options.paths.empty()) classify(options, loaded, failures);
     if (!options.eval.empty()) evaluate_folder(options, loaded, failures);
-    if (failures.count() > 0) std::cerr << kProgram << ": " << counted(failures.count(), "image") << " could not be classified\n";
+    if (failures.count() > 0)
+      std::cerr << kProgram << ": " << counted(failures.count(), "image")
+                << " could not be classified\n";
     return failures.count() > 0 ? kExitError : kExitOk;
   });
 }

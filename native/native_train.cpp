@@ -38,7 +38,8 @@ constexpr const char* kDescription =
 with IDX files (train-images-idx3-ubyte[.gz] and companions, as MNIST and Fashion-MNIST come).
 )";
 
-constexpr const char* kFooter = R"(Which images validate: those of --val; or a part of every class, --val-split; without either
+constexpr const char* kFooter =
+    R"(Which images validate: those of --val; or a part of every class, --val-split; without either
 option the t10k files of an IDX folder, or else a fifth of every class. Unreadable images are
 skipped and named.
 
@@ -76,42 +77,69 @@ void add_options(CLI::App& app, Options& options) {
 
   app.add_option("--data", options.data, "Folder of labelled images")->required()->type_name("DIR");
   app.add_option("--model", options.model,
-                 "A spec's path, or its name in models/ (default: multiclass_cnn, for IDX files fashion_cnn)")
+                 "A spec's path, or its name in models/ (default: multiclass_cnn, for IDX files "
+                 "fashion_cnn)")
       ->type_name("SPEC.json");
-  app.add_option("--out", options.out, "Where the trained model is saved")->required()->type_name("FILE.safetensors");
+  app.add_option("--out", options.out, "Where the trained model is saved")
+      ->required()
+      ->type_name("FILE.safetensors");
 
-  auto* val = app.add_option("--val", options.val, "Folder of images to validate on, with the same classes");
+  auto* val = app.add_option("--val", options.val,
+                             "Folder of images to validate on, with the same classes");
   val->type_name("DIR");
-  app.add_option("--val-split", options.val_split, "Part of every class that validates (default: 0.2)")
+  app.add_option("--val-split", options.val_split,
+                 "Part of every class that validates (default: 0.2)")
       ->check(number_from(0, 1))
       ->type_name("PART")
       ->excludes(val);
 
   app.add_option("--epochs", options.epochs, "Passes over the training images")
-      ->check(whole_number(1, 1'000'000))->capture_default_str()->type_name("N");
+      ->check(whole_number(1, 1'000'000))
+      ->capture_default_str()
+      ->type_name("N");
   app.add_option("--batch-size", options.trainer.batch_size, "Images per step")
-      ->check(whole_number(1, 65'536))->capture_default_str()->type_name("N");
+      ->check(whole_number(1, 65'536))
+      ->capture_default_str()
+      ->type_name("N");
   app.add_option("--optimizer", optimizer.name, "adam, adamw or sgd")
-      ->check(one_of({"adam", "adamw", "sgd"}))->capture_default_str()->type_name("NAME");
-  app.add_option("--lr", optimizer.lr, "Learning rate")->check(number_from(0, kNoEnd, true))->capture_default_str()->type_name("X");
+      ->check(one_of({"adam", "adamw", "sgd"}))
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.add_option("--lr", optimizer.lr, "Learning rate")
+      ->check(number_from(0, kNoEnd, true))
+      ->capture_default_str()
+      ->type_name("X");
   app.add_option("--momentum", optimizer.momentum, "Momentum, for sgd")
       ->check(number_from(0, 1))
-      ->capture_default_str()->type_name("X");
-  app.add_option("--weight-decay", optimizer.weight_decay, "Weight decay (L2 for adam and sgd, decoupled for adamw)")
-      ->check(number_from(0, kNoEnd))->capture_default_str()->type_name("X");
-  app.add_option("--seed", options.trainer.seed, "Fixes initial weights, split and order of the images")
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--weight-decay", optimizer.weight_decay,
+                 "Weight decay (L2 for adam and sgd, decoupled for adamw)")
+      ->check(number_from(0, kNoEnd))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--seed", options.trainer.seed,
+                 "Fixes initial weights, split and order of the images")
       ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
-      ->capture_default_str()->type_name("N");
+      ->capture_default_str()
+      ->type_name("N");
   app.add_flag("--no-shuffle", options.no_shuffle, "Train on the images in the data's order");
-  app.add_option("--init", options.init, "Start from the weights in this file")->type_name("FILE.safetensors");
+  app.add_option("--init", options.init, "Start from the weights in this file")
+      ->type_name("FILE.safetensors");
 
-  app.add_option("--log", options.log, "Write steps and epochs as JSON lines")->type_name("FILE.jsonl");
+  app.add_option("--log", options.log, "Write steps and epochs as JSON lines")
+      ->type_name("FILE.jsonl");
   std::vector<std::string> backends = backend_names();
   backends.insert(backends.begin(), "auto");
   app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
-      ->check(one_of(backends))->capture_default_str()->type_name("NAME");
-  app.add_option("--threads", options.threads, "Threads; 0 is one per core. The result is the same for any number")
-      ->check(whole_number(0, 1024))->capture_default_str()->type_name("N");
+      ->check(one_of(backends))
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.add_option("--threads", options.threads,
+                 "Threads; 0 is one per core. The result is the same for any number")
+      ->check(whole_number(0, 1024))
+      ->capture_default_str()
+      ->type_name("N");
 }
 
 /// The lines of --log. A line that cannot be written is remembered, not thrown: the model is to be saved first.
@@ -137,29 +165,33 @@ class Log {
 struct Data {
   ImageDataset train;
   std::optional<ImageDataset> val;
-  Json record;  // for the saved file: counts only, no paths, which are nobody's business but the owner's
+  Json
+      record;  // for the saved file: counts only, no paths, which are nobody's business but the owner's
 };
 
 void check_classes_fit(const Model& model, const LabelledFolder& folder) {
   const auto have = static_cast<int>(folder.classes.size());
   if (have == model.classes()) return;
-  throw Error(text("the model ", model.name(), " tells ", model.classes(), " classes apart, but ", folder.path.string(),
-                   " has ", have, " (", listed(folder.classes), ")",
-                   model.outputs() == 1 ? "; for other than two classes use a model that ends in Softmax" : ""));
+  throw Error(text(
+      "the model ", model.name(), " tells ", model.classes(), " classes apart, but ",
+      folder.path.string(), " has ", have, " (", listed(folder.classes), ")",
+      model.outputs() == 1 ? "; for other than two classes use a model that ends in Softmax" : ""));
 }
 
-Data load_data(const Options& options, const LabelledFolder& folder, std::optional<LabelledFolder>& val_folder,
-               const Model& model) {
+Data load_data(const Options& options, const LabelledFolder& folder,
+               std::optional<LabelledFolder>& val_folder, const Model& model) {
   const Shape input = model.input_shape();
   ThreadPool& pool = model.backend().pool();
-  const bool own_test_part = folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, false);
+  const bool own_test_part =
+      folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, false);
 
   LoadedData loaded = load_labelled_folder(folder, IdxPart::kTrain, input, pool, kProgram);
   Data data{.train = std::move(loaded.images), .val = std::nullopt, .record = Json::object()};
   data.record["kind"] = folder.kind();
   std::size_t unreadable = loaded.unreadable;
   if (val_folder || own_test_part) {
-    LoadedData val = load_labelled_folder(val_folder ? *val_folder : folder, IdxPart::kTest, input, pool, kProgram);
+    LoadedData val = load_labelled_folder(val_folder ? *val_folder : folder, IdxPart::kTest, input,
+                                          pool, kProgram);
     data.val = std::move(val.images);
     unreadable += val.unreadable;
     data.record["validation"] = val_folder ? "another folder" : "t10k";
@@ -176,7 +208,8 @@ Data load_data(const Options& options, const LabelledFolder& folder, std::option
   const auto counts = [](const ImageDataset& images) {
     Json by_class = Json::object();
     const std::vector<std::size_t> class_counts = images.class_counts();
-    for (std::size_t c = 0; c < class_counts.size(); ++c) by_class[images.classes()[c]] = class_counts[c];
+    for (std::size_t c = 0; c < class_counts.size(); ++c)
+      by_class[images.classes()[c]] = class_counts[c];
     return by_class;
   };
   data.record["train_images"] = data.train.size();
@@ -198,7 +231,8 @@ struct Outcome {
 /// Runs the epochs; prints a row of the table after each.
 class Session {
  public:
-  Session(const Options& options, Model& model, const Data& data, Log& log, const StopSignals& signals)
+  Session(const Options& options, Model& model, const Data& data, Log& log,
+          const StopSignals& signals)
       : options_(options),
         model_(model),
         data_(data),
@@ -257,14 +291,19 @@ class Session {
     const std::size_t total = data_.train.size();
     const double speed = static_cast<double>(done) / std::max(seconds, 1e-9);
     const auto epochs_left = static_cast<double>(options_.epochs - epoch);
-    const double images_left = static_cast<double>(total - done) + epochs_left * static_cast<double>(total);
+    const double images_left =
+        static_cast<double>(total - done) + epochs_left * static_cast<double>(total);
     // Before the first validation has run, its time is taken as that of a third of the work per image.
     const double validation = validation_seconds_ >= 0 ? validation_seconds_
                               : data_.val ? static_cast<double>(data_.val->size()) / (3 * speed)
                                           : 0;
     const std::string detail = "loss " + loss_text(loss);
-    line_.update({.label = label, .done = done, .total = total, .images_per_second = speed,
-                  .seconds_left = images_left / speed + (epochs_left + 1) * validation, .detail = detail});
+    line_.update({.label = label,
+                  .done = done,
+                  .total = total,
+                  .images_per_second = speed,
+                  .seconds_left = images_left / speed + (epochs_left + 1) * validation,
+                  .detail = detail});
   }
 
   /// Leaves the record as it is when there is nothing to validate on or a signal cuts it short.
@@ -275,8 +314,11 @@ class Session {
     Evaluation evaluation(model_, *data_.val, options_.trainer.batch_size);
     while (evaluation.step()) {
       if (stop()) return;
-      line_.update({.label = name, .done = evaluation.done(), .total = data_.val->size(),
-                    .images_per_second = static_cast<double>(evaluation.done()) / std::max(clock.seconds(), 1e-9)});
+      line_.update({.label = name,
+                    .done = evaluation.done(),
+                    .total = data_.val->size(),
+                    .images_per_second =
+                        static_cast<double>(evaluation.done()) / std::max(clock.seconds(), 1e-9)});
     }
     validation_seconds_ = clock.seconds();
     outcome_.validation = evaluation.result();
@@ -302,9 +344,11 @@ class Session {
 };
 
 /// The training record of the saved file. Nothing in it depends on time, threads or paths.
-Json training_record(const Options& options, const Model& model, const Data& data, const Outcome& outcome) {
+Json training_record(const Options& options, const Model& model, const Data& data,
+                     const Outcome& outcome) {
   const OptimizerOptions& optimizer = options.trainer.optimizer;
-  Json optimizer_record{{"name", optimizer.name}, {"lr", optimizer.lr}, {"weight_decay", optimizer.weight_decay}};
+  Json optimizer_record{
+      {"name", optimizer.name}, {"lr", optimizer.lr}, {"weight_decay", optimizer.weight_decay}};
   if (optimizer.name == "sgd") optimizer_record["momentum"] = optimizer.momentum;
   Json history = Json::array();
   for (const EpochRecord& epoch : outcome.history) {
@@ -324,7 +368,8 @@ Json training_record(const Options& options, const Model& model, const Data& dat
                 {"init", !options.init.empty()}}},
               {"history", std::move(history)}};
   if (outcome.stopped_after) {
-    record["stopped"] = {{"epoch", outcome.stopped_after->epoch}, {"step", outcome.stopped_after->step}};
+    record["stopped"] = {{"epoch", outcome.stopped_after->epoch},
+                         {"step", outcome.stopped_after->step}};
   }
   if (outcome.validation) {
     Json result = evaluation_json(*outcome.validation, data.train.classes());
@@ -335,13 +380,17 @@ Json training_record(const Options& options, const Model& model, const Data& dat
   return record;
 }
 
-void print_plan(const Model& model, std::size_t parameters, const Data& data, const LabelledFolder& folder) {
-  std::cout << "data   " << printable(folder.path.string()) << ": " << counted(data.train.size(), "image") << " to train on, "
+void print_plan(const Model& model, std::size_t parameters, const Data& data,
+                const LabelledFolder& folder) {
+  std::cout << "data   " << printable(folder.path.string()) << ": "
+            << counted(data.train.size(), "image") << " to train on, "
             << (data.val ? data.val->size() : 0) << " to validate; " << folder.classes.size()
             << " classes: " << listed(folder.classes) << '\n'
-            << "model  " << printable(model.name()) << ", input " << item_text(model.input_shape()) << ", " << parameters
-            << " parameters, "
-            << (model.loss() == LossKind::kBinaryCrossEntropy ? "binary cross entropy" : "cross entropy") << '\n'
+            << "model  " << printable(model.name()) << ", input " << item_text(model.input_shape())
+            << ", " << parameters << " parameters, "
+            << (model.loss() == LossKind::kBinaryCrossEntropy ? "binary cross entropy"
+                                                              : "cross entropy")
+            << '\n'
             << "runs   " << model.backend().description() << '\n'
             << std::endl;
 }
@@ -349,7 +398,8 @@ void print_plan(const Model& model, std::size_t parameters, const Data& data, co
 int train(const Options& options) {
   LabelledFolder folder = scan_labelled_folder(options.data);
   if (folder.classes.size() < 2) {
-    throw Error(text(options.data, " has one class only (", listed(folder.classes), "); a classifier needs two or more"));
+    throw Error(text(options.data, " has one class only (", listed(folder.classes),
+                     "); a classifier needs two or more"));
   }
   std::optional<LabelledFolder> val_folder;
   if (!options.val.empty()) {
@@ -357,11 +407,14 @@ int train(const Options& options) {
     match_classes(*val_folder, folder.classes, options.data);
   }
 
-  const std::filesystem::path spec_path =
-      find_model_spec(!options.model.empty() ? options.model : folder.idx ? "fashion_cnn" : "multiclass_cnn");
+  const std::filesystem::path spec_path = find_model_spec(!options.model.empty() ? options.model
+                                                          : folder.idx           ? "fashion_cnn"
+                                                                       : "multiclass_cnn");
   const std::vector<std::uint8_t> spec_bytes = read_file(spec_path);
-  const Json spec = parse_json({reinterpret_cast<const char*>(spec_bytes.data()), spec_bytes.size()}, spec_path.string());
-  Model model(spec, static_cast<int>(folder.classes.size()), make_backend(options.backend, options.threads));
+  const Json spec = parse_json(
+      {reinterpret_cast<const char*>(spec_bytes.data()), spec_bytes.size()}, spec_path.string());
+  Model model(spec, static_cast<int>(folder.classes.size()),
+              make_backend(options.backend, options.threads));
   check_classes_fit(model, folder);
   model.init(options.trainer.seed);
   if (!options.init.empty()) {
@@ -378,20 +431,23 @@ int train(const Options& options) {
   const StopSignals signals;  // until the model is saved
   const Outcome outcome = Session(options, model, data, log, signals).run();
   const std::vector<std::uint8_t> file = save_model(
-      model, {.classes = folder.classes, .training = training_record(options, model, data, outcome)});
+      model,
+      {.classes = folder.classes, .training = training_record(options, model, data, outcome)});
   write_file_atomic(options.out, file);
 
   std::cout << '\n';
   if (outcome.stopped_after) {
-    std::cout << "stopped after step " << outcome.stopped_after->step << " (epoch " << outcome.stopped_after->epoch << " of "
-              << options.epochs << ")\n";
+    std::cout << "stopped after step " << outcome.stopped_after->step << " (epoch "
+              << outcome.stopped_after->epoch << " of " << options.epochs << ")\n";
   } else if (outcome.validation) {
     std::cout << "Validation: " << evaluation_text(*outcome.validation, folder.classes) << '\n';
   } else if (!data.val) {
     std::cout << "no images to validate on, so no accuracy on unseen images\n";
   }
   std::cout << "saved  " << printable(options.out) << " (" << file.size() << " bytes)" << std::endl;
-  if (log.failed()) throw Error(text("cannot write the log ", log.path(), "; training stopped and the model was saved"));
+  if (log.failed())
+    throw Error(
+        text("cannot write the log ", log.path(), "; training stopped and the model was saved"));
   return outcome.stopped_after ? 128 + outcome.signal : kExitOk;
 }
 

@@ -27,7 +27,8 @@ int run_program(std::string_view name, const std::function<int()>& body) {
   try {
     const int code = body();
     std::cout.flush();
-    if (!std::cout) throw Error("standard output cannot be written (disk full, or its reader went away)");
+    if (!std::cout)
+      throw Error("standard output cannot be written (disk full, or its reader went away)");
     return code;
   } catch (const std::bad_alloc&) {
     print_error(name, "out of memory");
@@ -77,8 +78,8 @@ void note_signal(int signal_number) {
     stop_signal = signal_number;
     return;
   }
-  const double elapsed =
-      static_cast<double>(now.tv_sec - stop_time.tv_sec) + static_cast<double>(now.tv_nsec - stop_time.tv_nsec) * 1e-9;
+  const double elapsed = static_cast<double>(now.tv_sec - stop_time.tv_sec) +
+                         static_cast<double>(now.tv_nsec - stop_time.tv_nsec) * 1e-9;
   if (elapsed < kSamePressSeconds) return;
   signal(signal_number, SIG_DFL);
   raise(signal_number);
@@ -88,7 +89,7 @@ void note_signal(int signal_number) {
 
 StopSignals::StopSignals() {
   stop_signal = 0;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = note_signal;
   sigemptyset(&action.sa_mask);
   for (const int number : kSignals) sigaddset(&action.sa_mask, number);
@@ -97,14 +98,17 @@ StopSignals::StopSignals() {
     sigaction(kSignals[i], nullptr, &old_actions[i]);
     if (old_actions[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
   }
-  struct sigaction ignore {};
+  struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
-  for (std::size_t i = 0; i < kIgnored.size(); ++i) sigaction(kIgnored[i], &ignore, &old_ignored_actions[i]);
+  for (std::size_t i = 0; i < kIgnored.size(); ++i)
+    sigaction(kIgnored[i], &ignore, &old_ignored_actions[i]);
 }
 
 StopSignals::~StopSignals() {
-  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &old_actions[i], nullptr);
-  for (std::size_t i = 0; i < kIgnored.size(); ++i) sigaction(kIgnored[i], &old_ignored_actions[i], nullptr);
+  for (std::size_t i = 0; i < kSignals.size(); ++i)
+    sigaction(kSignals[i], &old_actions[i], nullptr);
+  for (std::size_t i = 0; i < kIgnored.size(); ++i)
+    sigaction(kIgnored[i], &old_ignored_actions[i], nullptr);
 }
 
 int StopSignals::received() const { return stop_signal; }
@@ -115,7 +119,8 @@ std::vector<fs::path> models_folders() {
   std::vector<fs::path> folders{"models"};
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  for (fs::path folder = program.parent_path(); !error && !folder.empty(); folder = folder.parent_path()) {
+  for (fs::path folder = program.parent_path(); !error && !folder.empty();
+       folder = folder.parent_path()) {
     folders.push_back(folder / "models");
     if (folder == folder.root_path()) break;
   }
@@ -126,7 +131,8 @@ std::vector<std::string> model_names() {
   std::set<std::string> names;
   for (const fs::path& folder : models_folders()) {
     std::error_code error;
-    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error)) {
       if (entry->path().extension() == ".json") names.insert(entry->path().stem().string());
     }
     if (!names.empty()) break;
@@ -139,7 +145,8 @@ std::vector<std::string> model_names() {
 fs::path find_model_spec(const std::string& name) {
   std::error_code error;
   if (fs::is_regular_file(name, error)) return name;
-  if (fs::is_directory(name, error)) throw Error(text("the model ", name, " is a folder; expected a model spec (.json)"));
+  if (fs::is_directory(name, error))
+    throw Error(text("the model ", name, " is a folder; expected a model spec (.json)"));
   if (name.find('/') == std::string::npos) {
     const std::string file = name.ends_with(".json") ? name : name + ".json";
     for (const fs::path& folder : models_folders()) {
@@ -148,16 +155,19 @@ fs::path find_model_spec(const std::string& name) {
   }
   const std::vector<std::string> names = model_names();
   throw Error(text("there is no model spec ", name,
-                   names.empty() ? std::string("; give the path of a .json file")
-                                 : "; give the path of a .json file or one of: " + listed(names, 50)));
+                   names.empty()
+                       ? std::string("; give the path of a .json file")
+                       : "; give the path of a .json file or one of: " + listed(names, 50)));
 }
 
 void check_can_write(const fs::path& path, std::size_t bytes) {
   std::error_code error;
-  if (fs::is_directory(path, error)) throw Error(text("cannot write ", path.string(), ": it is a folder"));
+  if (fs::is_directory(path, error))
+    throw Error(text("cannot write ", path.string(), ": it is a folder"));
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (!fs::is_directory(folder, error)) {
-    throw Error(text("cannot write ", path.string(), ": the folder ", folder.string(), " does not exist"));
+    throw Error(
+        text("cannot write ", path.string(), ": the folder ", folder.string(), " does not exist"));
   }
   if (fs::exists(path, error) && access(path.c_str(), W_OK) != 0) {
     throw Error(text("cannot write ", path.string(), ": ", std::strerror(errno)));
@@ -173,8 +183,9 @@ void check_can_write(const fs::path& path, std::size_t bytes) {
   const fs::space_info space = fs::space(folder, error);
   // File systems that do not know report 0 or -1 for everything.
   if (!error && space.capacity > 0 && space.available < bytes) {
-    throw Error(text("cannot write ", path.string(), ": the model takes about ", bytes / 1'000'000 + 1,
-                     " MB and the disk has ", space.available / 1'000'000, " MB left"));
+    throw Error(text("cannot write ", path.string(), ": the model takes about ",
+                     bytes / 1'000'000 + 1, " MB and the disk has ", space.available / 1'000'000,
+                     " MB left"));
   }
 }
 

@@ -34,7 +34,8 @@ std::string duration_text(double seconds) {
   const auto whole = static_cast<long long>(std::clamp(std::round(seconds), 0.0, 1e12));
   char buffer[64];
   if (whole >= 3600) {
-    std::snprintf(buffer, sizeof buffer, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+    std::snprintf(buffer, sizeof buffer, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60,
+                  whole % 60);
   } else {
     std::snprintf(buffer, sizeof buffer, "%lld:%02lld", whole / 60, whole % 60);
   }
@@ -43,10 +44,13 @@ std::string duration_text(double seconds) {
 
 std::string progress_line(const Progress& progress, int columns) {
   const double part =
-      progress.total == 0 ? 1.0 : std::min(1.0, static_cast<double>(progress.done) / static_cast<double>(progress.total));
+      progress.total == 0
+          ? 1.0
+          : std::min(1.0, static_cast<double>(progress.done) / static_cast<double>(progress.total));
   std::string tail = formatted(" %3.0f %%", std::floor(part * 100));
   if (progress.images_per_second > 0) {
-    tail += formatted(progress.images_per_second < 10 ? "  %.1f images/s" : "  %.0f images/s", progress.images_per_second);
+    tail += formatted(progress.images_per_second < 10 ? "  %.1f images/s" : "  %.0f images/s",
+                      progress.images_per_second);
   }
   if (progress.seconds_left >= 0) tail += "  " + duration_text(progress.seconds_left) + " left";
   if (!progress.detail.empty()) tail += "  " + std::string(progress.detail);
@@ -56,7 +60,8 @@ std::string progress_line(const Progress& progress, int columns) {
   const int bar = std::min(kWidestBar, columns - static_cast<int>(line.size() + tail.size()) - 2);
   if (bar >= kNarrowestBar) {
     const auto filled = static_cast<std::size_t>(part * bar);
-    line += '[' + std::string(filled, '#') + std::string(static_cast<std::size_t>(bar) - filled, '.') + ']';
+    line += '[' + std::string(filled, '#') +
+            std::string(static_cast<std::size_t>(bar) - filled, '.') + ']';
   }
   line += tail;
   line.resize(std::min(line.size(), static_cast<std::size_t>(std::max(columns, 0))));

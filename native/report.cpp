@@ -12,7 +12,8 @@ namespace pinhole {
 
 namespace {
 
-constexpr std::size_t kWidestMatrix = 120;  // columns; above it the classes are headed by their number
+constexpr std::size_t kWidestMatrix =
+    120;  // columns; above it the classes are headed by their number
 
 [[gnu::format(printf, 1, 2)]] std::string formatted(const char* format, ...) {
   char buffer[160];
@@ -25,8 +26,9 @@ constexpr std::size_t kWidestMatrix = 120;  // columns; above it the classes are
 
 /// Columns a name takes, one for each code point.
 std::size_t width(std::string_view name) {
-  return static_cast<std::size_t>(
-      std::count_if(name.begin(), name.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(name.begin(), name.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 std::string padded(std::string_view name, std::size_t columns) {
@@ -41,7 +43,9 @@ std::string right(std::string_view name, std::size_t columns) {
   return (used < columns ? std::string(columns - used, ' ') : std::string()) + std::string(name);
 }
 
-std::string percent(double part) { return std::isnan(part) ? "-" : formatted("%.2f %%", part * 100); }
+std::string percent(double part) {
+  return std::isnan(part) ? "-" : formatted("%.2f %%", part * 100);
+}
 
 std::string optional_number(const char* format, const std::optional<double>& value) {
   if (!value) return "-";
@@ -52,7 +56,9 @@ std::string optional_number(const char* format, const std::optional<double>& val
 
 /// NaN has no JSON: null.
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-Json number_or_null(const std::optional<double>& value) { return value ? number_or_null(*value) : Json(nullptr); }
+Json number_or_null(const std::optional<double>& value) {
+  return value ? number_or_null(*value) : Json(nullptr);
+}
 
 std::string confusion_text(const ConfusionMatrix& confusion, const std::vector<std::string>& names,
                            std::size_t name_columns) {
@@ -68,12 +74,17 @@ std::string confusion_text(const ConfusionMatrix& confusion, const std::vector<s
   const bool named = with_names <= kWidestMatrix;
 
   std::vector<std::string> heads;
-  for (std::size_t c = 0; c < names.size(); ++c) heads.push_back(named ? names[c] : '#' + std::to_string(c));
-  const auto label_text = [&](std::size_t c) { return named ? names[c] : '#' + std::to_string(c) + ' ' + names[c]; };
+  for (std::size_t c = 0; c < names.size(); ++c)
+    heads.push_back(named ? names[c] : '#' + std::to_string(c));
+  const auto label_text = [&](std::size_t c) {
+    return named ? names[c] : '#' + std::to_string(c) + ' ' + names[c];
+  };
   std::size_t label_columns = 0;
-  for (std::size_t c = 0; c < names.size(); ++c) label_columns = std::max(label_columns, width(label_text(c)));
+  for (std::size_t c = 0; c < names.size(); ++c)
+    label_columns = std::max(label_columns, width(label_text(c)));
 
-  std::string out = "Confusion matrix (rows: true class, columns: predicted class)\n" + std::string(label_columns, ' ');
+  std::string out = "Confusion matrix (rows: true class, columns: predicted class)\n" +
+                    std::string(label_columns, ' ');
   for (const std::string& head : heads) out += "  " + right(head, digits);
   out += '\n';
   for (int label = 0; label < classes; ++label) {
@@ -96,9 +107,10 @@ std::string epoch_table_header() {
 std::string epoch_table_row(const EpochRecord& record) {
   const std::optional<double> val_percent =
       record.val_accuracy ? std::optional(*record.val_accuracy * 100) : std::nullopt;
-  return formatted("%5d  %10.4f  %12.2f %%  %10s  %12s  %8.0f  %6.1f s", record.epoch, record.train_loss,
-                   record.train_accuracy * 100, optional_number("%.4f", record.val_loss).c_str(),
-                   optional_number("%.2f %%", val_percent).c_str(), record.images_per_second, record.seconds);
+  return formatted(
+      "%5d  %10.4f  %12.2f %%  %10s  %12s  %8.0f  %6.1f s", record.epoch, record.train_loss,
+      record.train_accuracy * 100, optional_number("%.4f", record.val_loss).c_str(),
+      optional_number("%.2f %%", val_percent).c_str(), record.images_per_second, record.seconds);
 }
 
 Json step_json(const StepResult& step, double images_per_second) {
@@ -117,7 +129,8 @@ Json epoch_json(const EpochRecord& record) {
               {"seconds", record.seconds}};
 }
 
-std::string evaluation_text(const EvaluationResult& result, const std::vector<std::string>& classes) {
+std::string evaluation_text(const EvaluationResult& result,
+                            const std::vector<std::string>& classes) {
   const ConfusionMatrix& confusion = result.confusion;
   std::vector<std::string> names;
   std::size_t columns = 5;
@@ -126,13 +139,15 @@ std::string evaluation_text(const EvaluationResult& result, const std::vector<st
     columns = std::max(columns, width(names.back()));
   }
 
-  std::string out = "accuracy " + percent(confusion.accuracy()) + ", loss " + formatted("%.4f", result.loss) + ", " +
+  std::string out = "accuracy " + percent(confusion.accuracy()) + ", loss " +
+                    formatted("%.4f", result.loss) + ", " +
                     counted(static_cast<std::size_t>(confusion.total()), "image") + "\n\n";
   out += confusion_text(confusion, names, columns) + '\n';
   out += padded("class", columns) + "   precision      recall    images\n";
   for (int c = 0; c < confusion.classes(); ++c) {
     std::int64_t images = 0;
-    for (int predicted = 0; predicted < confusion.classes(); ++predicted) images += confusion.at(c, predicted);
+    for (int predicted = 0; predicted < confusion.classes(); ++predicted)
+      images += confusion.at(c, predicted);
     out += padded(names[static_cast<std::size_t>(c)], columns) +
            formatted("  %10s  %10s  %8lld\n", percent(confusion.precision(c)).c_str(),
                      percent(confusion.recall(c)).c_str(), static_cast<long long>(images));
@@ -147,18 +162,16 @@ Json evaluation_json(const EvaluationResult& result, const std::vector<std::stri
   Json recall = Json::object();
   for (int label = 0; label < confusion.classes(); ++label) {
     Json row = Json::array();
-    for (int predicted = 0; predicted < confusion.classes(); ++predicted) row.push_back(confusion.at(label, predicted));
+    for (int predicted = 0; predicted < confusion.classes(); ++predicted)
+      row.push_back(confusion.at(label, predicted));
     matrix.push_back(std::move(row));
     const std::string& name = classes[static_cast<std::size_t>(label)];
     precision[name] = number_or_null(confusion.precision(label));
     recall[name] = number_or_null(confusion.recall(label));
   }
-  return Json{{"images", confusion.total()},
-              {"loss", number_or_null(result.loss)},
-              {"accuracy", confusion.accuracy()},
-              {"classes", classes},
-              {"confusion", std::move(matrix)},
-              {"precision", std::move(precision)},
+  return Json{{"images", confusion.total()},      {"loss", number_or_null(result.loss)},
+              {"accuracy", confusion.accuracy()}, {"classes", classes},
+              {"confusion", std::move(matrix)},   {"precision", std::move(precision)},
               {"recall", std::move(recall)}};
 }
 
@@ -177,11 +190,14 @@ std::string printable(std::string_view name) {
 
 std::string listed(const std::vector<std::string>& names, std::size_t limit) {
   std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), limit); ++i) out += (i > 0 ? ", " : "") + printable(names[i]);
+  for (std::size_t i = 0; i < std::min(names.size(), limit); ++i)
+    out += (i > 0 ? ", " : "") + printable(names[i]);
   if (names.size() > limit) out += text(" and ", names.size() - limit, " more");
   return out;
 }
 
-std::string json_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string json_line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 }  // namespace pinhole

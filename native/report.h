@@ -14,10 +14,11 @@ namespace pinhole {
 
 struct EpochRecord {
   int epoch = 0;
-  double train_loss = 0;      // mean over the images as they were trained on, so before the epoch's later updates
-  double train_accuracy = 0;  // likewise
+  double train_loss =
+      0;  // mean over the images as they were trained on, so before the epoch's later updates
+  double train_accuracy = 0;                     // likewise
   std::optional<double> val_loss, val_accuracy;  // none without validation images
-  double seconds = 0;         // of training, without validation
+  double seconds = 0;                            // of training, without validation
   double images_per_second = 0;
 };
 
@@ -31,7 +32,8 @@ Json step_json(const StepResult& step, double images_per_second);
 Json epoch_json(const EpochRecord& record);
 
 /// Accuracy, confusion matrix (rows: the true class), precision and recall of each class.
-std::string evaluation_text(const EvaluationResult& result, const std::vector<std::string>& classes);
+std::string evaluation_text(const EvaluationResult& result,
+                            const std::vector<std::string>& classes);
 Json evaluation_json(const EvaluationResult& result, const std::vector<std::string>& classes);
 
 /// "1 image", "2 images".

@@ -31,7 +31,9 @@ namespace fs = std::filesystem;
 
 constexpr double kTimeLimit = 240;  // seconds, generous: sanitizer builds on a busy machine
 
-std::string program(const std::string& name) { return std::string(PINHOLE_BINARY_DIR) + "/native/" + name; }
+std::string program(const std::string& name) {
+  return std::string(PINHOLE_BINARY_DIR) + "/native/" + name;
+}
 
 std::string read_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -55,14 +57,16 @@ struct Result {
 class Process {
  public:
   struct Setup {
-    fs::path folder = {};        // where it runs
+    fs::path folder = {};               // where it runs
     rlim_t file_limit = RLIM_INFINITY;  // bytes it may write to one file
     bool err_to_terminal = false;
-    std::string out_to = {};     // instead of a file of ours
+    std::string out_to = {};  // instead of a file of ours
   };
 
   Process(std::vector<std::string> command, const fs::path& scratch, const Setup& setup)
-      : out_(setup.out_to.empty() ? scratch / "stdout" : fs::path(setup.out_to)), err_(scratch / "stderr"), own_out_(setup.out_to.empty()) {
+      : out_(setup.out_to.empty() ? scratch / "stdout" : fs::path(setup.out_to)),
+        err_(scratch / "stderr"),
+        own_out_(setup.out_to.empty()) {
     std::vector<char*> arguments;
     for (std::string& argument : command) arguments.push_back(argument.data());
     arguments.push_back(nullptr);
@@ -76,7 +80,9 @@ class Process {
       if (!setup.folder.empty() && chdir(setup.folder.c_str()) != 0) _exit(126);
       dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
       dup2(open(out_.c_str(), O_WRONLY | (own_out_ ? O_CREAT | O_TRUNC : 0), 0600), STDOUT_FILENO);
-      dup2(terminal_end >= 0 ? terminal_end : open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+      dup2(
+          terminal_end >= 0 ? terminal_end : open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600),
+          STDERR_FILENO);
       const rlimit limit{setup.file_limit, setup.file_limit};
       setrlimit(RLIMIT_FSIZE, &limit);
       execv(arguments[0], arguments.data());
@@ -97,7 +103,8 @@ class Process {
 
   /// Waits until `content` was printed; false when the program ended or time ran out before.
   bool printed(const std::string& content) {
-    return wait_for([&] { return out().find(content) != std::string::npos || poll(); }) && out().find(content) != std::string::npos;
+    return wait_for([&] { return out().find(content) != std::string::npos || poll(); }) &&
+           out().find(content) != std::string::npos;
   }
 
   Result wait() {
@@ -130,7 +137,8 @@ class Process {
     if (terminal_ >= 0) {
       fcntl(terminal_, F_SETFL, O_NONBLOCK);
       char buffer[4096];
-      for (ssize_t count; (count = read(terminal_, buffer, sizeof buffer)) > 0;) terminal_text_.append(buffer, static_cast<std::size_t>(count));
+      for (ssize_t count; (count = read(terminal_, buffer, sizeof buffer)) > 0;)
+        terminal_text_.append(buffer, static_cast<std::size_t>(count));
     }
     return ended_;
   }
@@ -150,7 +158,8 @@ class CommandLine : public testing::Test {
     std::string pattern = testing::TempDir() + "pinhole-cli-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
-    ASSERT_TRUE(fs::exists(program("native_train"))) << "build native_train first: " << program("native_train");
+    ASSERT_TRUE(fs::exists(program("native_train")))
+        << "build native_train first: " << program("native_train");
     ASSERT_TRUE(fs::exists(program("native_classify"))) << "build native_classify first";
     fs::create_directories(folder_ / "scratch");
     write_text(folder_ / "small.json", kSmallModel);
@@ -158,17 +167,20 @@ class CommandLine : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  static constexpr const char* kSmallModel = R"({"format": "pinhole/1", "name": "Small", "input": [8, 8, 3], "layers": [
+  static constexpr const char* kSmallModel =
+      R"({"format": "pinhole/1", "name": "Small", "input": [8, 8, 3], "layers": [
     {"type": "Conv2d", "name": "conv1", "out_channels": 4, "kernel_size": 3, "padding": 1}, {"type": "ReLU"},
     {"type": "MaxPool2d", "kernel_size": 2, "stride": 2}, {"type": "Flatten"},
     {"type": "Linear", "name": "fc", "out_features": "classes"}, {"type": "Softmax"}]})";
-  static constexpr const char* kOneOutputModel = R"({"format": "pinhole/1", "name": "OneOutput", "input": [8, 8, 3], "layers": [
+  static constexpr const char* kOneOutputModel =
+      R"({"format": "pinhole/1", "name": "OneOutput", "input": [8, 8, 3], "layers": [
     {"type": "Flatten"}, {"type": "Linear", "name": "fc1", "out_features": 1}, {"type": "Sigmoid"}]})";
 
   fs::path path(const std::string& name) const { return folder_ / name; }
   std::string file(const std::string& name) const { return read_text(path(name)); }
 
-  Process start(const std::string& name, std::vector<std::string> arguments, Process::Setup setup = {}) {
+  Process start(const std::string& name, std::vector<std::string> arguments,
+                Process::Setup setup = {}) {
     arguments.insert(arguments.begin(), program(name));
     if (setup.folder.empty()) setup.folder = folder_;
     return Process(std::move(arguments), folder_ / "scratch", setup);
@@ -185,13 +197,15 @@ class CommandLine : public testing::Test {
     Rng rng(seed);
     std::string ppm = "P6 12 10 255\n";
     for (int pixel = 0; pixel < 120; ++pixel) {
-      for (const int level : {red, green, blue}) ppm += static_cast<char>(std::clamp(level + static_cast<int>(rng.below(61)) - 30, 0, 255));
+      for (const int level : {red, green, blue})
+        ppm += static_cast<char>(std::clamp(level + static_cast<int>(rng.below(61)) - 30, 0, 255));
     }
     write_text(path(name), ppm);
   }
   void make_class(const std::string& folder, int red, int green, int blue, int images) {
     for (int i = 0; i < images; ++i) {
-      make_image(folder + "/" + std::to_string(i) + ".ppm", red, green, blue, static_cast<std::uint64_t>(i + 1000 * red + green));
+      make_image(folder + "/" + std::to_string(i) + ".ppm", red, green, blue,
+                 static_cast<std::uint64_t>(i + 1000 * red + green));
     }
   }
   void make_colours(const std::string& folder, int images = 10) {
@@ -202,7 +216,9 @@ class CommandLine : public testing::Test {
   /// colours/ and a model trained on it, model.safetensors.
   void train_on_colours() {
     make_colours("colours");
-    const Result result = train({"--data", "colours", "--model", "small.json", "--out", "model.safetensors", "--epochs", "8", "--batch-size", "4", "--lr", "0.01"});
+    const Result result =
+        train({"--data", "colours", "--model", "small.json", "--out", "model.safetensors",
+               "--epochs", "8", "--batch-size", "4", "--lr", "0.01"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
 
@@ -224,31 +240,40 @@ std::vector<std::string> keys_of(const Json& object) {
 
 Json metadata_of(const std::string& safetensors) {
   std::uint64_t size = 0;
-  for (int i = 7; i >= 0; --i) size = size << 8 | static_cast<unsigned char>(safetensors[static_cast<std::size_t>(i)]);
+  for (int i = 7; i >= 0; --i)
+    size = size << 8 | static_cast<unsigned char>(safetensors[static_cast<std::size_t>(i)]);
   return Json::parse(safetensors.substr(8, size)).at("__metadata__");
 }
 
 /// Exit code 1, one line on standard error that starts with the program's name and holds `expected`.
-void expect_one_sentence(const Result& result, const std::string& name, const std::vector<std::string>& expected, int exit_code = 1) {
+void expect_one_sentence(const Result& result, const std::string& name,
+                         const std::vector<std::string>& expected, int exit_code = 1) {
   EXPECT_EQ(result.exit_code, exit_code) << "signal " << result.signal << "\n" << result.err;
   const std::vector<std::string> lines = lines_of(result.err);
   ASSERT_EQ(lines.size(), 1U) << result.err;
   EXPECT_EQ(lines[0].rfind(name + ": ", 0), 0U) << lines[0];
-  for (const std::string& part : expected) EXPECT_NE(lines[0].find(part), std::string::npos) << lines[0] << "\nlacks: " << part;
+  for (const std::string& part : expected)
+    EXPECT_NE(lines[0].find(part), std::string::npos) << lines[0] << "\nlacks: " << part;
 }
 
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "looked for \"" << (part) << "\" in:\n" << (text)
+#define EXPECT_CONTAINS(text, part)                                                          \
+  EXPECT_NE((text).find(part), std::string::npos) << "looked for \"" << (part) << "\" in:\n" \
+                                                  << (text)
 
 // ---- native_train: what it does
 
 TEST_F(CommandLine, training_prints_epochs_and_metrics_and_saves_a_model) {
   make_colours("colours");
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "model.safetensors", "--epochs", "4", "--batch-size", "4", "--lr", "0.01"});
+  const Result result =
+      train({"--data", "colours", "--model", "small.json", "--out", "model.safetensors", "--epochs",
+             "4", "--batch-size", "4", "--lr", "0.01"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.err, "") << "standard error is no terminal: nothing to draw";
   EXPECT_CONTAINS(result.out, "24 images to train on, 6 to validate; 3 classes: blue, green, red");
   int rows = 0;
-  for (const std::string& line : lines_of(result.out)) rows += line.find(" images/s") == std::string::npos && line.rfind("    ", 0) == 0 && line.ends_with(" s");
+  for (const std::string& line : lines_of(result.out))
+    rows += line.find(" images/s") == std::string::npos && line.rfind("    ", 0) == 0 &&
+            line.ends_with(" s");
   EXPECT_EQ(rows, 4) << result.out;
   EXPECT_CONTAINS(result.out, "Validation: accuracy ");
   EXPECT_CONTAINS(result.out, "Confusion matrix");
@@ -263,7 +288,8 @@ TEST_F(CommandLine, training_prints_epochs_and_metrics_and_saves_a_model) {
   EXPECT_EQ(training.at("history").size(), 4U);
   EXPECT_EQ(training.at("validation").at("images"), 6);
   EXPECT_EQ(training.dump().find("seconds"), std::string::npos);
-  EXPECT_EQ(training.dump().find(folder_.string()), std::string::npos) << "a path of the owner's machine is in the file";
+  EXPECT_EQ(training.dump().find(folder_.string()), std::string::npos)
+      << "a path of the owner's machine is in the file";
 }
 
 TEST_F(CommandLine, what_was_trained_on_is_recognised) {
@@ -278,7 +304,9 @@ TEST_F(CommandLine, what_was_trained_on_is_recognised) {
 TEST_F(CommandLine, the_file_is_the_same_for_any_number_of_threads) {
   make_colours("colours");
   for (const char* threads : {"1", "2", "3"}) {
-    const Result result = train({"--data", "colours", "--model", "small.json", "--out", std::string("t") + threads, "--epochs", "3", "--batch-size", "7", "--threads", threads});
+    const Result result =
+        train({"--data", "colours", "--model", "small.json", "--out", std::string("t") + threads,
+               "--epochs", "3", "--batch-size", "7", "--threads", threads});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
   EXPECT_EQ(file("t1"), file("t2"));
@@ -288,7 +316,8 @@ TEST_F(CommandLine, the_file_is_the_same_for_any_number_of_threads) {
 TEST_F(CommandLine, the_seed_decides_the_file_and_no_shuffle_changes_it) {
   make_colours("colours");
   const auto run = [&](const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments{"--data", "colours", "--model", "small.json", "--out", out, "--epochs", "2", "--batch-size", "4"};
+    std::vector<std::string> arguments{"--data", "colours",  "--model", "small.json",   "--out",
+                                       out,      "--epochs", "2",       "--batch-size", "4"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Result result = train(arguments);
     EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -302,7 +331,8 @@ TEST_F(CommandLine, the_seed_decides_the_file_and_no_shuffle_changes_it) {
 
 TEST_F(CommandLine, the_log_has_a_line_for_every_step_and_every_epoch) {
   make_colours("colours");
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "2", "--batch-size", "10", "--log", "log.jsonl"});
+  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m",
+                               "--epochs", "2", "--batch-size", "10", "--log", "log.jsonl"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   std::vector<Json> steps, epochs;
   for (const std::string& line : lines_of(file("log.jsonl"))) {
@@ -312,22 +342,28 @@ TEST_F(CommandLine, the_log_has_a_line_for_every_step_and_every_epoch) {
   ASSERT_EQ(steps.size(), 6U);  // 24 images in batches of 10, twice
   ASSERT_EQ(epochs.size(), 2U);
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    EXPECT_EQ(keys_of(steps[i]), (std::vector<std::string>{"step", "epoch", "loss", "images_per_second"}));
+    EXPECT_EQ(keys_of(steps[i]),
+              (std::vector<std::string>{"step", "epoch", "loss", "images_per_second"}));
     EXPECT_EQ(steps[i].at("step"), i + 1);
     EXPECT_EQ(steps[i].at("epoch"), i / 3 + 1);
     EXPECT_GT(steps[i].at("loss").get<double>(), 0);
     EXPECT_GT(steps[i].at("images_per_second").get<double>(), 0);
   }
   for (const Json& epoch : epochs) {
-    EXPECT_EQ(keys_of(epoch), (std::vector<std::string>{"epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"}));
+    EXPECT_EQ(keys_of(epoch), (std::vector<std::string>{"epoch", "train_loss", "train_accuracy",
+                                                        "val_loss", "val_accuracy", "seconds"}));
   }
-  const double weighted = (10 * steps[0].at("loss").get<double>() + 10 * steps[1].at("loss").get<double>() + 4 * steps[2].at("loss").get<double>()) / 24;
+  const double weighted =
+      (10 * steps[0].at("loss").get<double>() + 10 * steps[1].at("loss").get<double>() +
+       4 * steps[2].at("loss").get<double>()) /
+      24;
   EXPECT_NEAR(epochs[0].at("train_loss").get<double>(), weighted, 1e-9);
 }
 
 TEST_F(CommandLine, without_validation_images_the_log_says_null_and_the_text_says_so) {
   make_colours("colours");
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "1", "--val-split", "0", "--log", "log.jsonl"});
+  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m",
+                               "--epochs", "1", "--val-split", "0", "--log", "log.jsonl"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.out, "30 images to train on, 0 to validate");
   EXPECT_CONTAINS(result.out, "no images to validate on");
@@ -339,7 +375,8 @@ TEST_F(CommandLine, without_validation_images_the_log_says_null_and_the_text_say
 TEST_F(CommandLine, two_classes_and_one_output_train_with_binary_cross_entropy) {
   make_class("two/cats", 200, 40, 40, 10);
   make_class("two/dogs", 40, 40, 200, 10);
-  const Result result = train({"--data", "two", "--model", "one_output.json", "--out", "m", "--epochs", "20", "--batch-size", "4", "--lr", "0.01"});
+  const Result result = train({"--data", "two", "--model", "one_output.json", "--out", "m",
+                               "--epochs", "20", "--batch-size", "4", "--lr", "0.01"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.out, "binary cross entropy");
   EXPECT_CONTAINS(result.out, "accuracy 100.00 %");
@@ -348,40 +385,50 @@ TEST_F(CommandLine, two_classes_and_one_output_train_with_binary_cross_entropy) 
   EXPECT_EQ(labels[0].at("label"), "cats");
   EXPECT_EQ(labels[19].at("label"), "dogs");
   for (const Json& one : labels) {
-    EXPECT_NEAR(one.at("probabilities").at("cats").get<double>() + one.at("probabilities").at("dogs").get<double>(), 1, 1e-6);
+    EXPECT_NEAR(one.at("probabilities").at("cats").get<double>() +
+                    one.at("probabilities").at("dogs").get<double>(),
+                1, 1e-6);
   }
 }
 
 TEST_F(CommandLine, training_goes_on_from_a_file_given_with_init) {
   train_on_colours();
-  const std::vector<std::string> base{"--data", "colours", "--model", "small.json", "--out", "on.safetensors", "--epochs", "1", "--lr", "1e-9", "--seed", "3", "--log", "log.jsonl"};
+  const std::vector<std::string> base{
+      "--data", "colours", "--model", "small.json", "--out", "on.safetensors", "--epochs",
+      "1",      "--lr",    "1e-9",    "--seed",     "3",     "--log",          "log.jsonl"};
   std::vector<std::string> with_init = base;
   with_init.insert(with_init.end(), {"--init", "model.safetensors"});
   ASSERT_EQ(train(with_init).exit_code, 0);
-  EXPECT_GE(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(), 0.95);
+  EXPECT_GE(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(),
+            0.95);
   ASSERT_EQ(train(base).exit_code, 0);
-  EXPECT_LT(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(), 0.8) << "so the lines above say something";
+  EXPECT_LT(Json::parse(lines_of(file("log.jsonl")).back()).at("train_accuracy").get<double>(), 0.8)
+      << "so the lines above say something";
 }
 
 TEST_F(CommandLine, a_folder_of_its_own_validates) {
   make_colours("colours", 6);
   make_colours("more", 2);
-  const Result result = train({"--data", "colours", "--val", "more", "--model", "small.json", "--out", "m", "--epochs", "1"});
+  const Result result = train({"--data", "colours", "--val", "more", "--model", "small.json",
+                               "--out", "m", "--epochs", "1"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.out, "18 images to train on, 6 to validate");
 }
 
 TEST_F(CommandLine, idx_files_train_and_their_t10k_part_validates) {
   const auto big_endian = [](std::uint32_t value) {
-    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8), static_cast<char>(value)};
+    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+                       static_cast<char>(value >> 8), static_cast<char>(value)};
   };
   const auto write_part = [&](const std::string& part, int images) {
     Rng rng(3);
-    std::string pixels = big_endian(0x803) + big_endian(static_cast<std::uint32_t>(images)) + big_endian(28) + big_endian(28);
+    std::string pixels = big_endian(0x803) + big_endian(static_cast<std::uint32_t>(images)) +
+                         big_endian(28) + big_endian(28);
     std::string labels = big_endian(0x801) + big_endian(static_cast<std::uint32_t>(images));
     for (int i = 0; i < images; ++i) {
       labels += static_cast<char>(i % 3);
-      for (int pixel = 0; pixel < 784; ++pixel) pixels += static_cast<char>(i % 3 * 80 + static_cast<int>(rng.below(60)));
+      for (int pixel = 0; pixel < 784; ++pixel)
+        pixels += static_cast<char>(i % 3 * 80 + static_cast<int>(rng.below(60)));
     }
     write_text(path("digits/" + part + "-images-idx3-ubyte"), pixels);
     write_text(path("digits/" + part + "-labels-idx1-ubyte"), labels);
@@ -406,14 +453,20 @@ TEST_F(CommandLine, idx_files_train_and_their_t10k_part_validates) {
 TEST_F(CommandLine, models_are_found_by_name) {
   make_class("two/cats", 200, 40, 40, 3);
   make_class("two/dogs", 40, 40, 200, 3);
-  EXPECT_CONTAINS(train({"--data", "two", "--out", "m", "--epochs", "1"}).out, "MultiClassCNN, input 224x224x3");
-  EXPECT_CONTAINS(train({"--data", "two", "--out", "m", "--epochs", "1", "--model", "binary_cnn"}).out, "BinaryCNN, input 224x224x3");
-  expect_one_sentence(train({"--data", "two", "--out", "m", "--model", "no_such"}), "native_train", {"no_such", "binary_cnn", "fashion_cnn", "multiclass_cnn"});
+  EXPECT_CONTAINS(train({"--data", "two", "--out", "m", "--epochs", "1"}).out,
+                  "MultiClassCNN, input 224x224x3");
+  EXPECT_CONTAINS(
+      train({"--data", "two", "--out", "m", "--epochs", "1", "--model", "binary_cnn"}).out,
+      "BinaryCNN, input 224x224x3");
+  expect_one_sentence(train({"--data", "two", "--out", "m", "--model", "no_such"}), "native_train",
+                      {"no_such", "binary_cnn", "fashion_cnn", "multiclass_cnn"});
 }
 
 TEST_F(CommandLine, a_terminal_sees_progress_with_speed_and_time_left) {
   make_colours("colours");
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "40"}, {.err_to_terminal = true});
+  const Result result =
+      train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "40"},
+            {.err_to_terminal = true});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.err, "\r");
   EXPECT_CONTAINS(result.err, "images/s");
@@ -428,7 +481,8 @@ TEST_F(CommandLine, ctrl_c_stops_after_the_step_and_saves) {
   make_colours("colours");
   for (const int signal : {SIGINT, SIGTERM}) {
     fs::remove(path("m"));
-    Process process = start("native_train", {"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "1000000"});
+    Process process = start("native_train", {"--data", "colours", "--model", "small.json", "--out",
+                                             "m", "--epochs", "1000000"});
     ASSERT_TRUE(process.printed("\n    1 ")) << process.out();
     process.send(signal);
     process.send(signal);  // at once: the same press again, as npm passes it on
@@ -444,12 +498,15 @@ TEST_F(CommandLine, ctrl_c_stops_after_the_step_and_saves) {
 TEST_F(CommandLine, a_second_ctrl_c_quits_at_once_without_saving) {
   make_colours("colours");
   // Plain loops over 128 channels: one step takes many seconds.
-  write_text(path("slow.json"), R"({"format": "pinhole/1", "name": "Slow", "input": [96, 96, 3], "layers": [
+  write_text(path("slow.json"),
+             R"({"format": "pinhole/1", "name": "Slow", "input": [96, 96, 3], "layers": [
     {"type": "Conv2d", "name": "a", "out_channels": 128, "kernel_size": 3, "padding": 1},
     {"type": "Conv2d", "name": "b", "out_channels": 128, "kernel_size": 3, "padding": 1},
     {"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes"}]})");
   write_text(path("m"), "what was there before");
-  Process process = start("native_train", {"--data", "colours", "--model", "slow.json", "--out", "m", "--epochs", "1000", "--backend", "reference", "--threads", "1"});
+  Process process =
+      start("native_train", {"--data", "colours", "--model", "slow.json", "--out", "m", "--epochs",
+                             "1000", "--backend", "reference", "--threads", "1"});
   ASSERT_TRUE(process.printed("train loss")) << process.out();
   process.send(SIGINT);
   std::this_thread::sleep_for(std::chrono::milliseconds(900));
@@ -464,14 +521,21 @@ TEST_F(CommandLine, a_second_ctrl_c_quits_at_once_without_saving) {
 TEST_F(CommandLine, a_full_disk_leaves_the_old_file_and_says_so) {
   make_colours("colours");
   write_text(path("m"), "what was there before");
-  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "/dev/full", "--epochs", "1"}), "native_train", {"/dev/full", "No space"});
+  expect_one_sentence(
+      train({"--data", "colours", "--model", "small.json", "--out", "/dev/full", "--epochs", "1"}),
+      "native_train", {"/dev/full", "No space"});
   // The system refuses to write beyond the limit, as it does on a full disk; the check before training cannot foresee it.
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "1"}, {.file_limit = 1000});
+  const Result result =
+      train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "1"},
+            {.file_limit = 1000});
   expect_one_sentence(result, "native_train", {"m"});
   EXPECT_EQ(file("m"), "what was there before");
   std::set<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) names.insert(entry.path().filename());
-  EXPECT_EQ(names, (std::set<std::string>{"colours", "m", "one_output.json", "scratch", "small.json"})) << "something half-written was left behind";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
+    names.insert(entry.path().filename());
+  EXPECT_EQ(names,
+            (std::set<std::string>{"colours", "m", "one_output.json", "scratch", "small.json"}))
+      << "something half-written was left behind";
 }
 
 TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
@@ -480,57 +544,71 @@ TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
   const pid_t child = fork();
   if (child == 0) {
     fs::create_directory(path("disk"));
-    const bool mounted = unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+    const bool mounted = unshare(CLONE_NEWNS) == 0 &&
+                         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
                          mount("tmpfs", path("disk").c_str(), "tmpfs", 0, "size=64k") == 0;
     if (!mounted) _exit(2);
     write_text(path("disk/m"), "what was there before");
     const Result early = train({"--data", "colours", "--out", "disk/m", "--epochs", "1"});
     // Nearly full: what is left does not hold even the small model.
     write_text(path("disk/filler"), std::string(60 * 1024, 'x'));
-    const Result late = train({"--data", "colours", "--model", "small.json", "--out", "disk/m", "--epochs", "1"});
-    const bool good = early.exit_code == 1 && early.out.empty() && lines_of(early.err).size() == 1 && late.exit_code == 1 &&
+    const Result late =
+        train({"--data", "colours", "--model", "small.json", "--out", "disk/m", "--epochs", "1"});
+    const bool good = early.exit_code == 1 && early.out.empty() &&
+                      lines_of(early.err).size() == 1 && late.exit_code == 1 &&
                       lines_of(late.err).size() == 1 && file("disk/m") == "what was there before";
     if (!good) std::cerr << early.err << late.exit_code << late.err << late.out;
     _exit(good ? 0 : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) GTEST_SKIP() << "mounting a small disk needs root";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+    GTEST_SKIP() << "mounting a small disk needs root";
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST_F(CommandLine, an_output_that_cannot_be_written_is_found_before_training) {
   make_colours("colours");
   fs::create_directory(path("folder"));
-  for (const auto& [out, expected] : std::map<std::string, std::string>{{"no/such/folder/m", "does not exist"}, {"folder", "is a folder"}}) {
+  for (const auto& [out, expected] : std::map<std::string, std::string>{
+           {"no/such/folder/m", "does not exist"}, {"folder", "is a folder"}}) {
     const Result result = train({"--data", "colours", "--model", "small.json", "--out", out});
     expect_one_sentence(result, "native_train", {out, expected});
     EXPECT_EQ(result.out, "") << "nothing was trained";
   }
-  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m", "--log", "no/such/log"}), "native_train", {"no/such/log"});
+  expect_one_sentence(
+      train({"--data", "colours", "--model", "small.json", "--out", "m", "--log", "no/such/log"}),
+      "native_train", {"no/such/log"});
 }
 
 TEST_F(CommandLine, a_log_that_fills_the_disk_stops_the_training_but_saves_the_model) {
   make_colours("colours");
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "5", "--log", "/dev/full"});
+  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m",
+                               "--epochs", "5", "--log", "/dev/full"});
   expect_one_sentence(result, "native_train", {"/dev/full", "the model was saved"});
   EXPECT_EQ(classify({"--model", "m", "colours"}).exit_code, 0);
 }
 
 TEST_F(CommandLine, unreadable_images_are_skipped_counted_and_named) {
   make_colours("colours", 5);
-  const std::string jpeg = read_text(fs::path(PINHOLE_SOURCE_DIR) / "web/public/samples/photos/tools/hammer1.jpg");
+  const std::string jpeg =
+      read_text(fs::path(PINHOLE_SOURCE_DIR) / "web/public/samples/photos/tools/hammer1.jpg");
   ASSERT_GT(jpeg.size(), 1000U);
   write_text(path("colours/red/text.jpg"), "this is a letter, not a photo");
   write_text(path("colours/red/truncated.jpg"), jpeg.substr(0, jpeg.size() / 3));
   write_text(path("colours/red/empty.png"), "");
   write_text(path("colours/red/whole.jpg"), jpeg);
-  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "1"});
+  const Result result =
+      train({"--data", "colours", "--model", "small.json", "--out", "m", "--epochs", "1"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.err, "3 ");
-  for (const char* name : {"text.jpg", "truncated.jpg", "empty.png"}) EXPECT_CONTAINS(result.err, name);
+  for (const char* name : {"text.jpg", "truncated.jpg", "empty.png"})
+    EXPECT_CONTAINS(result.err, name);
   EXPECT_EQ(result.err.find("whole.jpg"), std::string::npos);
-  EXPECT_EQ(Json::parse(metadata_of(file("m")).at("training").get<std::string>()).at("data").at("unreadable"), 3);
+  EXPECT_EQ(Json::parse(metadata_of(file("m")).at("training").get<std::string>())
+                .at("data")
+                .at("unreadable"),
+            3);
 }
 
 TEST_F(CommandLine, a_class_without_a_readable_image_is_an_error) {
@@ -549,7 +627,8 @@ TEST_F(CommandLine, data_that_cannot_be_used_is_named) {
   fs::create_directory(path("hole/violet"));
   make_image("file.ppm", 1, 2, 3, 1);
   const auto fails = [&](const std::string& data, const std::vector<std::string>& expected) {
-    expect_one_sentence(train({"--data", data, "--model", "small.json", "--out", "m"}), "native_train", expected);
+    expect_one_sentence(train({"--data", data, "--model", "small.json", "--out", "m"}),
+                        "native_train", expected);
   };
   fails("no_such_folder", {"no_such_folder"});
   fails("file.ppm", {"file.ppm"});
@@ -561,51 +640,83 @@ TEST_F(CommandLine, data_that_cannot_be_used_is_named) {
 TEST_F(CommandLine, a_class_name_that_is_not_utf8_is_an_error) {
   make_colours("colours", 2);
   make_class("colours/caf\xe9", 20, 20, 20, 2);
-  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m"}), "native_train", {"UTF-8"});
+  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m"}),
+                      "native_train", {"UTF-8"});
 }
 
 TEST_F(CommandLine, specs_that_cannot_be_built_are_named) {
   make_colours("colours", 3);
   const auto fails = [&](const std::string& spec, const std::vector<std::string>& expected) {
     write_text(path("bad.json"), spec);
-    expect_one_sentence(train({"--data", "colours", "--model", "bad.json", "--out", "m"}), "native_train", expected);
+    expect_one_sentence(train({"--data", "colours", "--model", "bad.json", "--out", "m"}),
+                        "native_train", expected);
   };
   fails("{ this is no JSON", {"bad.json", "JSON"});
-  fails(R"({"format": "pinhole/1", "name": "X", "input": [8, 8, 3], "layers": [{"type": "Convolution"}]})", {"Convolution", "Conv2d"});
-  fails(R"({"format": "pinhole/1", "name": "X", "input": [3, 3, 3], "layers": [{"type": "MaxPool2d", "kernel_size": 5}, {"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes"}]})", {"MaxPool2d", "5", "3x3"});
-  fails(R"({"format": "pinhole/1", "name": "X", "input": [8, 8, 3], "layers": [{"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes", "colour": 1}]})", {"Linear", "colour"});
-  fails(R"({"format": "pinhole/1", "name": "Seven", "input": [8, 8, 3], "layers": [{"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": 7}, {"type": "Softmax"}]})", {"Seven", "7 classes", "colours has 3"});
-  expect_one_sentence(train({"--data", "colours", "--model", "one_output.json", "--out", "m"}), "native_train", {"OneOutput", "2 classes", "colours has 3"});
-  expect_one_sentence(train({"--data", "colours", "--model", "no_such.json", "--out", "m"}), "native_train", {"no_such.json"});
+  fails(
+      R"({"format": "pinhole/1", "name": "X", "input": [8, 8, 3], "layers": [{"type": "Convolution"}]})",
+      {"Convolution", "Conv2d"});
+  fails(
+      R"({"format": "pinhole/1", "name": "X", "input": [3, 3, 3], "layers": [{"type": "MaxPool2d", "kernel_size": 5}, {"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes"}]})",
+      {"MaxPool2d", "5", "3x3"});
+  fails(
+      R"({"format": "pinhole/1", "name": "X", "input": [8, 8, 3], "layers": [{"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes", "colour": 1}]})",
+      {"Linear", "colour"});
+  fails(
+      R"({"format": "pinhole/1", "name": "Seven", "input": [8, 8, 3], "layers": [{"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": 7}, {"type": "Softmax"}]})",
+      {"Seven", "7 classes", "colours has 3"});
+  expect_one_sentence(train({"--data", "colours", "--model", "one_output.json", "--out", "m"}),
+                      "native_train", {"OneOutput", "2 classes", "colours has 3"});
+  expect_one_sentence(train({"--data", "colours", "--model", "no_such.json", "--out", "m"}),
+                      "native_train", {"no_such.json"});
 }
 
 TEST_F(CommandLine, a_validation_folder_with_other_classes_is_an_error) {
   make_colours("colours", 3);
   make_class("more/red", 200, 40, 40, 2);
   make_class("more/violet", 200, 40, 200, 2);
-  expect_one_sentence(train({"--data", "colours", "--val", "more", "--model", "small.json", "--out", "m"}), "native_train", {"more", "violet"});
+  expect_one_sentence(
+      train({"--data", "colours", "--val", "more", "--model", "small.json", "--out", "m"}),
+      "native_train", {"more", "violet"});
 }
 
 TEST_F(CommandLine, init_from_another_model_is_an_error) {
   train_on_colours();
   make_class("two/cats", 200, 40, 40, 3);
   make_class("two/dogs", 40, 40, 200, 3);
-  expect_one_sentence(train({"--data", "two", "--model", "small.json", "--init", "model.safetensors", "--out", "m"}), "native_train", {"model.safetensors", "fc.weight"});
-  expect_one_sentence(train({"--data", "two", "--model", "small.json", "--init", "no_such", "--out", "m"}), "native_train", {"no_such"});
+  expect_one_sentence(train({"--data", "two", "--model", "small.json", "--init",
+                             "model.safetensors", "--out", "m"}),
+                      "native_train", {"model.safetensors", "fc.weight"});
+  expect_one_sentence(
+      train({"--data", "two", "--model", "small.json", "--init", "no_such", "--out", "m"}),
+      "native_train", {"no_such"});
 }
 
 TEST_F(CommandLine, a_training_that_diverges_says_so_and_saves_nothing) {
   make_colours("colours", 3);
-  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--optimizer", "sgd", "--lr", "1e30", "--out", "m", "--epochs", "50"}), "native_train", {"loss", "1"});
+  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--optimizer", "sgd",
+                             "--lr", "1e30", "--out", "m", "--epochs", "50"}),
+                      "native_train", {"loss", "1"});
   EXPECT_FALSE(fs::exists(path("m")));
 }
 
 TEST_F(CommandLine, wrong_usage_exits_with_2_and_help_teaches) {
   make_colours("colours", 2);
   const std::vector<std::string> base{"--data", "colours", "--out", "m"};
-  const std::vector<std::vector<std::string>> mistakes{{"--epochs", "0"}, {"--epochs", "many"}, {"--batch-size", "-1"}, {"--optimizer", "lion"}, {"--lr", "0"}, {"--lr", "nan"},
-                                                       {"--momentum", "1"}, {"--weight-decay", "-1"}, {"--val-split", "1"}, {"--val-split", "0.1", "--val", "colours"}, {"--backend", "gpu"},
-                                                       {"--threads", "-2"}, {"--seed", "-1"}, {"--no-such-option"}, {"stray"}};
+  const std::vector<std::vector<std::string>> mistakes{{"--epochs", "0"},
+                                                       {"--epochs", "many"},
+                                                       {"--batch-size", "-1"},
+                                                       {"--optimizer", "lion"},
+                                                       {"--lr", "0"},
+                                                       {"--lr", "nan"},
+                                                       {"--momentum", "1"},
+                                                       {"--weight-decay", "-1"},
+                                                       {"--val-split", "1"},
+                                                       {"--val-split", "0.1", "--val", "colours"},
+                                                       {"--backend", "gpu"},
+                                                       {"--threads", "-2"},
+                                                       {"--seed", "-1"},
+                                                       {"--no-such-option"},
+                                                       {"stray"}};
   for (const std::vector<std::string>& mistake : mistakes) {
     std::vector<std::string> arguments = base;
     arguments.insert(arguments.end(), mistake.begin(), mistake.end());
@@ -614,7 +725,8 @@ TEST_F(CommandLine, wrong_usage_exits_with_2_and_help_teaches) {
   }
   expect_one_sentence(train({"--data", "colours"}), "native_train", {"--out"}, 2);
   expect_one_sentence(classify({"--model", "m"}), "native_classify", {"PATH"}, 2);
-  expect_one_sentence(classify({"--model", "m", "--json", "--eval", "colours", "colours"}), "native_classify", {"--json"}, 2);
+  expect_one_sentence(classify({"--model", "m", "--json", "--eval", "colours", "colours"}),
+                      "native_classify", {"--json"}, 2);
   expect_one_sentence(classify({"colours"}), "native_classify", {"--model"}, 2);
   for (const char* name : {"native_train", "native_classify"}) {
     const Result help = start(name, {"--help"}).wait();
@@ -655,7 +767,8 @@ TEST_F(CommandLine, json_holds_path_label_probability_and_all_probabilities) {
   ASSERT_TRUE(json.is_array());
   ASSERT_EQ(json.size(), 30U);
   for (const Json& one : json) {
-    EXPECT_EQ(keys_of(one), (std::vector<std::string>{"path", "label", "probability", "probabilities"}));
+    EXPECT_EQ(keys_of(one),
+              (std::vector<std::string>{"path", "label", "probability", "probabilities"}));
     EXPECT_EQ(keys_of(one.at("probabilities")), (std::vector<std::string>{"blue", "green", "red"}));
     double sum = 0, best = 0;
     for (const auto& item : one.at("probabilities").items()) {
@@ -673,11 +786,16 @@ TEST_F(CommandLine, json_holds_path_label_probability_and_all_probabilities) {
 TEST_F(CommandLine, one_image_alone_gets_the_probabilities_it_gets_among_others) {
   train_on_colours();
   const Json all = Json::parse(classify({"--model", "model.safetensors", "--json", "colours"}).out);
-  const Json alone = Json::parse(classify({"--model", "model.safetensors", "--json", "colours/green/3.ppm"}).out).at(0);
-  const auto same = std::find_if(all.begin(), all.end(), [](const Json& one) { return one.at("path") == "colours/green/3.ppm"; });
+  const Json alone =
+      Json::parse(classify({"--model", "model.safetensors", "--json", "colours/green/3.ppm"}).out)
+          .at(0);
+  const auto same = std::find_if(all.begin(), all.end(), [](const Json& one) {
+    return one.at("path") == "colours/green/3.ppm";
+  });
   ASSERT_NE(same, all.end());
   for (const char* name : {"blue", "green", "red"}) {
-    EXPECT_NEAR(alone.at("probabilities").at(name).get<double>(), same->at("probabilities").at(name).get<double>(), 1e-6);
+    EXPECT_NEAR(alone.at("probabilities").at(name).get<double>(),
+                same->at("probabilities").at(name).get<double>(), 1e-6);
   }
 }
 
@@ -687,10 +805,12 @@ TEST_F(CommandLine, an_unreadable_image_is_named_and_the_others_are_classified) 
   write_text(path("new/b.jpg"), "this is a letter, not a photo");
   make_image("new/c.ppm", 40, 200, 40, 79);
   fs::create_directory(path("void"));
-  const Result result = classify({"--model", "model.safetensors", "--json", "new", "missing.jpg", "void"});
+  const Result result =
+      classify({"--model", "model.safetensors", "--json", "new", "missing.jpg", "void"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(Json::parse(result.out).size(), 2U);
-  for (const char* part : {"new/b.jpg", "missing.jpg", "void", "3 "}) EXPECT_CONTAINS(result.err, part);
+  for (const char* part : {"new/b.jpg", "missing.jpg", "void", "3 "})
+    EXPECT_CONTAINS(result.err, part);
   EXPECT_EQ(lines_of(result.err).size(), 4U) << result.err;
 }
 
@@ -721,7 +841,8 @@ TEST_F(CommandLine, evaluation_gives_accuracy_confusion_precision_and_recall) {
   const Result text = classify({"--model", "model.safetensors", "--eval", "test"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_CONTAINS(text.out, "accuracy 85.71 %");
-  const Json json = Json::parse(classify({"--model", "model.safetensors", "--eval", "test", "--json"}).out);
+  const Json json =
+      Json::parse(classify({"--model", "model.safetensors", "--eval", "test", "--json"}).out);
   EXPECT_EQ(json.at("confusion"), Json::parse("[[4, 0, 2], [0, 4, 0], [0, 0, 4]]"));
   EXPECT_NEAR(json.at("precision").at("red").get<double>(), 4.0 / 6, 1e-12);
   EXPECT_NEAR(json.at("recall").at("blue").get<double>(), 4.0 / 6, 1e-12);
@@ -732,12 +853,15 @@ TEST_F(CommandLine, evaluation_on_other_classes_is_an_error) {
   train_on_colours();
   make_class("two/cats", 200, 40, 40, 3);
   make_class("two/dogs", 40, 40, 200, 3);
-  expect_one_sentence(classify({"--model", "model.safetensors", "--eval", "two"}), "native_classify", {"two", "cats", "model.safetensors"});
+  expect_one_sentence(classify({"--model", "model.safetensors", "--eval", "two"}),
+                      "native_classify", {"two", "cats", "model.safetensors"});
 }
 
 TEST_F(CommandLine, output_that_cannot_be_written_is_an_error) {
   train_on_colours();
-  expect_one_sentence(classify({"--model", "model.safetensors", "--json", "colours"}, {.out_to = "/dev/full"}), "native_classify", {"standard output"});
+  expect_one_sentence(
+      classify({"--model", "model.safetensors", "--json", "colours"}, {.out_to = "/dev/full"}),
+      "native_classify", {"standard output"});
 }
 
 TEST_F(CommandLine, damaged_model_files_are_refused_and_never_crash) {
@@ -753,13 +877,15 @@ TEST_F(CommandLine, damaged_model_files_are_refused_and_never_crash) {
   expect_one_sentence(run("this is a letter, not a model"), "native_classify", {"bad.safetensors"});
   for (std::size_t part = 0; part < 16; ++part) {
     SCOPED_TRACE(part);
-    expect_one_sentence(run(good.substr(0, good.size() * part / 16)), "native_classify", {"bad.safetensors"});
+    expect_one_sentence(run(good.substr(0, good.size() * part / 16)), "native_classify",
+                        {"bad.safetensors"});
   }
   expect_one_sentence(run(good.substr(0, good.size() - 1)), "native_classify", {"bad.safetensors"});
   expect_one_sentence(run(good + '\0'), "native_classify", {"bad.safetensors"});
 
   std::uint64_t header = 0;
-  for (int i = 7; i >= 0; --i) header = header << 8 | static_cast<unsigned char>(good[static_cast<std::size_t>(i)]);
+  for (int i = 7; i >= 0; --i)
+    header = header << 8 | static_cast<unsigned char>(good[static_cast<std::size_t>(i)]);
   for (std::size_t part = 0; part < 8; ++part) {
     std::string flipped = good;
     flipped[8 + header + (good.size() - 9 - header) * part / 7] ^= 0x10;
