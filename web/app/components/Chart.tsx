@@ -1,6 +1,6 @@
 // A line chart over epochs, drawn by uPlot in the page's colours. Described by its caption; its numbers stand in a table elsewhere.
 import type { JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
@@ -33,7 +33,7 @@ export function Chart({ title, x, lines, end, summary, format, range }: Properti
   const shape = lines.map(({ name }) => name).join();
   const data = [x, ...lines.map(({ values }) => values)] as uPlot.AlignedData;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = frame.current;
     if (!element) return undefined;
     const made = new uPlot(options(element, lines, end, format, range), data, element);
@@ -48,7 +48,8 @@ export function Chart({ title, x, lines, end, summary, format, range }: Properti
     // New lines or colours need a new chart; new numbers only setData below.
   }, [shape, scheme, end]);
 
-  useEffect(() => {
+  // Before the page is painted, so that the curves and the progress beside them tell of the same step.
+  useLayoutEffect(() => {
     plot.current?.setData(data);
   });
 
