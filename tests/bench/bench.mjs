@@ -16,11 +16,12 @@ import { serveFolders } from './server.mjs';
 
 const help = `npm run bench -- [OPTIONS]
 
-  --quick            fewer and shorter rounds; peers that take seconds a step only where they are fast enough
+  --quick            fewer and shorter rounds, smaller batches for the peers that take seconds a step
   --rows A,B         rows whose name contains one of these: ${rows.map(({ name }) => name).join(' ')}
   --columns A,B      columns whose name contains one of these: ${columns.map(({ name }) => name).join(' ')}
   --parts A,B        of: speed kernels memory loading (default: all)
   --rounds N         rounds (default 5, quick 3)
+  --no-build         measures what is built, as it is
   --seconds S        seconds a column is measured in each round (default 0.5, quick 0.25)
 `;
 
@@ -35,6 +36,7 @@ function readOptions() {
       options: {
         quick: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
+        'no-build': { type: 'boolean', default: false },
         rows: { type: 'string' },
         columns: { type: 'string' },
         parts: { type: 'string' },
@@ -81,7 +83,8 @@ const output = (program, ...args) => {
   }
 };
 const load = () => os.loadavg()[0];
-const message = (error) => (error instanceof Error ? error.message.split('\n')[0] : String(error));
+const message = (error) =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0].replace(/^page\.evaluate: (\w*Error: )?/, '');
 
 async function launchChromium() {
   const executablePath = process.env.PINHOLE_CHROMIUM ?? '/usr/bin/chromium';
@@ -289,7 +292,7 @@ async function measureMemory(machine) {
       'pytorch',
       machine.torch &&
         (() =>
-          withRunner(torchRunner(), async (runner) => {
+          withRunner(torchRunner({ tuned: false }), async (runner) => {
             await runner.ask(request({ setting: { threads: machine.cores, channels_last: false } }));
             return runner.ask({ op: 'memory' });
           })),
@@ -447,7 +450,7 @@ main(async () => {
     return;
   }
   const begin = Date.now();
-  await buildAll();
+  if (!options['no-build']) await buildAll();
   mkdirSync(outFolder, { recursive: true });
   const gaps = [];
   const machine = {

@@ -32,8 +32,9 @@ export const nodeRunner = (engine, config) =>
   ]);
 
 export const nativeRunner = (machine) => processRunner(machine.nativeBench, []);
-export const torchRunner = () =>
-  processRunner('/usr/bin/python3', [path.join(here, 'torch_bench.py')], { env: tunedAllocator });
+/** Where memory is measured the allocator is left as it comes. */
+export const torchRunner = ({ tuned = true } = {}) =>
+  processRunner('/usr/bin/python3', [path.join(here, 'torch_bench.py')], { env: tuned ? tunedAllocator : {} });
 export const chromiumRunner = (machine, engine, config) => pageRunner(machine.browser, machine.url, engine, config);
 
 const native = (name, title, threadsOf) => ({
@@ -86,7 +87,7 @@ export const columns = [
       eachThreadCount(machine).flatMap(({ threads }) =>
         [false, true].map((channels_last) => ({ threads, channels_last })),
       ),
-    start: torchRunner,
+    start: () => torchRunner(),
     request: (machine, setting) => ({ setting }),
   },
   {

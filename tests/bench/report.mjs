@@ -158,8 +158,8 @@ const escape = (text) =>
 function barChart(row, results) {
   const shown = columns.filter(({ name }) => results[name]);
   if (shown.length === 0) return '';
-  const left = 250,
-    width = 430,
+  const left = 300,
+    width = 400,
     line = 24;
   const most = Math.max(...shown.map(({ name }) => results[name].highest));
   const x = (value) => (left + (width * value) / most).toFixed(1);

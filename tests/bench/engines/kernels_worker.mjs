@@ -5,7 +5,7 @@ let engine;
 onmessage = async ({ data: { module, threads, request } }) => {
   try {
     engine ??= start({ module, threads });
-    postMessage((await engine).ask(request));
+    postMessage((await engine).ask({ request }));
   } catch (error) {
     postMessage({ error: String(error) });
   }
