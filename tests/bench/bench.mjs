@@ -502,12 +502,12 @@ main(async () => {
     results.minutes = (Date.now() - begin) / 60000;
     results.goals = judgeGoals(results);
 
+    writeFileSync(path.join(outFolder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
+    writeFileSync(path.join(outFolder, 'results.html'), htmlReport(results));
     printSpeed(results);
     printKernels(results);
     printOthers(results);
     printGoals(results);
-    writeFileSync(path.join(outFolder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
-    writeFileSync(path.join(outFolder, 'results.html'), htmlReport(results));
     heading(`${results.minutes.toFixed(1)} minutes; build/bench/results.json, build/bench/results.html`);
   } finally {
     await machine.browser?.close();

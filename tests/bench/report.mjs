@@ -144,8 +144,10 @@ const goalLine = ({ title, target, unit, measured, reached }) => [
 ];
 
 export function printGoals({ goals }) {
+  const known = goals.filter(({ measured }) => measured !== undefined);
+  if (known.length === 0) return;
   heading('Goals');
-  printTable(goals.filter(({ measured }) => measured !== undefined).map(goalLine));
+  printTable(known.map(goalLine));
 }
 
 const escape = (text) =>
