@@ -186,8 +186,9 @@ async function measureRow(machine, row, options, gaps) {
   for (let round = 0; round < options.rounds; ++round) {
     for (const entry of started.filter(({ column }) => !column.slow)) {
       try {
-        const { images, seconds } = await entry.runner.ask({ op: 'measure', seconds: options.seconds });
+        const { images, seconds, loss } = await entry.runner.ask({ op: 'measure', seconds: options.seconds });
         entry.rates.push(images / seconds);
+        entry.loss = loss;
       } catch (error) {
         await drop(entry, error);
       }
@@ -201,7 +202,7 @@ async function measureRow(machine, row, options, gaps) {
     }
   }
   const results = {};
-  for (const { column, runner, rates, setting, batch, description } of started) {
+  for (const { column, runner, rates, setting, batch, description, loss } of started) {
     await runner.close();
     results[column.name] = {
       imagesPerSecond: median(rates),
@@ -210,6 +211,7 @@ async function measureRow(machine, row, options, gaps) {
       rates,
       setting,
       description,
+      loss,
       ...(batch !== undefined && batch !== row.batch && { batch }),
     };
   }
@@ -373,7 +375,7 @@ function downloadBytes() {
     path.join(root, 'web/public/wasm/relaxed-threads', name),
   );
   const size = (files) => files.reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
-  return { engine: size(engine), ...(page.length && { page: size(page) }) };
+  return { ...(engine.length && { engine: size(engine) }), ...(page.length && { page: size(page) }) };
 }
 
 /** Which columns can be measured here, and why the others cannot. */

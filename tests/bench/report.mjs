@@ -129,8 +129,9 @@ export function printOthers({ memory, loading, download }) {
       ]),
     );
   }
-  heading('Download, KB gzipped');
   const { engine, page } = download;
+  if (!engine) return;
+  heading('Download, KB gzipped');
   console.log(
     `    engine ${number(engine / 1e3)}${page ? `, page ${number(page / 1e3)}` : ' (the page is not built)'}`,
   );
