@@ -408,9 +408,8 @@ export class Model {
             }),
         },
       );
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
+    } finally {
+      signal?.throwIfAborted(); // whether it had ended before or not
     }
   }
 
