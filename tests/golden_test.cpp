@@ -255,7 +255,6 @@ Safetensors curve_weights(std::uint64_t seed, const Json& state) {
 }
 
 TEST_P(PyTorchGolden, TwentyTrainingStepsFollowPyTorchsLossCurve) {
-  // PyTorch's own float32 and float64 differ by up to 4e-6 on these curves (make_goldens.py prints and asserts it).
   constexpr double kTolerance = 1e-4;
   const Safetensors golden = read_golden("loss_curves");
   const Json cases = cases_of(golden);
@@ -270,6 +269,8 @@ TEST_P(PyTorchGolden, TwentyTrainingStepsFollowPyTorchsLossCurve) {
     SCOPED_TRACE(test["name"].get<std::string>() + " with " + test["options"]["name"].get<std::string>());
     const std::string key = test["key"].get<std::string>() + "/";
     const auto stored = [&](const std::string& name) -> const std::vector<float>& { return golden.tensors.at(key + name).values; };
+    // PyTorch's own float32 and float64 differ by up to 4e-6 on these curves: the tolerance is far above rounding.
+    ASSERT_LT(10 * stored("float32_difference")[0], kTolerance);
     const int classes = test["classes"].get<int>();
     const auto seed = test["seed"].get<std::uint64_t>();
     const auto spec_bytes = read_source_file(test["spec"].get<std::string>());

@@ -437,6 +437,7 @@ def make_curves():
             assert (wide["correct"] == narrow["correct"]).all()
             for field, value in wide.items():
                 tensors[f"{key}/{field}"] = value.astype(np.float32)
+            tensors[f"{key}/float32_difference"] = np.float32(difference).reshape(1)
             listed.append({"key": key, "name": name, "spec": spec, "classes": classes, "seed": seed, "options": options,
                            "state": [{"name": n, "shape": list(s)} for n, s in shapes.items()]})
     metadata = {"cases": json.dumps(listed), "steps": str(CURVE_STEPS), "batch_size": str(CURVE_BATCH),
@@ -459,7 +460,7 @@ def differences(made, metadata, path):
             found.append(f"{name} is in {'the file' if name in stored else 'the new goldens'} only")
         elif made[name].shape != stored[name].shape:
             found.append(f"{name} has shape {made[name].shape}, the file {stored[name].shape}")
-        else:
+        elif not name.endswith("/float32_difference"):  # rounding itself, other on every machine; bounded where it is made
             error = np.abs(made[name].astype(np.float64) - stored[name]).max()
             if not error <= 1e-6 * max(1.0, np.abs(stored[name]).max()):
                 found.append(f"{name} differs by {error}")
