@@ -1,8 +1,10 @@
 // load(): which build is taken, what a wrong wish gives, and that an engine keeps nothing alive that it should not.
 import assert from 'node:assert/strict';
-import { availableParallelism } from 'node:os';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
-import { load, runScript, variants, withEngine } from './support.mjs';
+import { load, packageFolder, runScript, variants, withEngine } from './support.mjs';
 
 const major = Number(process.versions.node.split('.')[0]);
 const relaxedFlag = major <= 20 ? ['--experimental-wasm-relaxed-simd'] : [];
@@ -53,6 +55,47 @@ test('a wrong wish is an Error that says what there is', async () => {
   await assert.rejects(load({ threads: 0 }), /threads expected a whole number of 1 or more, got 0/);
   await assert.rejects(load({ threads: 1.5 }), /threads expected a whole number/);
   await assert.rejects(load({ wasmUrl: '/nowhere/at/all' }), /cannot load the engine: file:\/\/\/nowhere\/at\/all\//);
+});
+
+test('where the build with threads cannot be loaded, the plain one is', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'pinhole-load-test-'));
+  try {
+    cpSync(path.join(packageFolder, 'wasm/simd'), path.join(folder, 'simd'), { recursive: true });
+    await withEngine({ wasmUrl: folder }, (pinhole) => {
+      assert.equal(pinhole.variant, 'simd');
+      assert.equal(pinhole.threads, 1);
+    });
+    await assert.rejects(load({ wasmUrl: folder, variant: 'simd-threads' }), /cannot load the engine: .*simd-threads/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('after a crash inside the core every call says so: its memory is not to be trusted', async () => {
+  // A core that traps as soon as it is asked for something.
+  const folder = mkdtempSync(path.join(tmpdir(), 'pinhole-load-test-'));
+  mkdirSync(path.join(folder, 'simd'));
+  writeFileSync(
+    path.join(folder, 'simd/pinhole.mjs'),
+    `const backend = { name: () => 'stub', description: () => 'stub', threads: () => 1 };
+    export default async () => ({
+      backendNames: () => ['stub'],
+      Backend: { create: () => backend },
+      bytesInUse: () => { throw new WebAssembly.RuntimeError('unreachable'); },
+      ImageDataset: { create: () => ({ size: () => 0 }) },
+    });`,
+  );
+  try {
+    await withEngine({ wasmUrl: folder, variant: 'simd' }, async (pinhole) => {
+      const options = { classes: ['a', 'b'], input: [4, 4, 3] };
+      await pinhole.createDataset(options);
+      const crashed = { message: 'the engine has crashed (unreachable); load it again' };
+      await assert.rejects(pinhole.memory(), crashed);
+      await assert.rejects(pinhole.createDataset(options), crashed);
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a script that forgets to dispose of its engine still ends', async () => {
