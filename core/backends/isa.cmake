@@ -1,6 +1,9 @@
 # Flags for the kernels that are compiled once per instruction set. -O3 in every build type: without it a debug build of the
-# kernels is a hundred times slower than they are meant to be. Never -ffast-math: it breaks NaN, signed zeros and XNNPACK.
-set(PINHOLE_KERNEL_FLAGS -O3 -fno-math-errno)
+# kernels is a hundred times slower than they are meant to be (but under sanitizers -O3 takes a minute a file). Never -ffast-math: it breaks NaN, signed zeros and XNNPACK.
+set(PINHOLE_KERNEL_FLAGS -fno-math-errno)
+if(NOT PINHOLE_SANITIZE)
+  list(APPEND PINHOLE_KERNEL_FLAGS -O3)
+endif()
 set_source_files_properties(backends/simd_base.cpp backends/simd_sse2.cpp PROPERTIES COMPILE_OPTIONS "${PINHOLE_KERNEL_FLAGS}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT EMSCRIPTEN)
   set(PINHOLE_KERNEL_FLAGS ${PINHOLE_KERNEL_FLAGS} -ffp-contract=fast -mfma)
