@@ -1,16 +1,16 @@
 // Arguments, exit codes, signals and the places files are found in and written to.
 #include "program.h"
 
-#include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <iostream>
 #include <new>
 #include <set>

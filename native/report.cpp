@@ -74,6 +74,7 @@ std::string confusion_text(const ConfusionMatrix& confusion, const std::vector<s
   const bool named = with_names <= kWidestMatrix;
 
   std::vector<std::string> heads;
+  heads.reserve(names.size());
   for (std::size_t c = 0; c < names.size(); ++c)
     heads.push_back(named ? names[c] : '#' + std::to_string(c));
   const auto label_text = [&](std::size_t c) {
@@ -133,6 +134,7 @@ std::string evaluation_text(const EvaluationResult& result,
                             const std::vector<std::string>& classes) {
   const ConfusionMatrix& confusion = result.confusion;
   std::vector<std::string> names;
+  names.reserve(classes.size());
   std::size_t columns = 5;
   for (const std::string& name : classes) {
     names.push_back(printable(name));
