@@ -47,7 +47,7 @@ export async function buildPreset(preset, what = preset) {
       const text = line.slice(0, (process.stdout.columns ?? 80) - 1);
       process.stdout.write(`\r${text.padEnd(width)}`);
       width = text.length;
-    } else if (!progress && !/^\[|no work to do|^$/.test(line)) {
+    } else if (!progress && !/^\[|^-- |no work to do|^$/.test(line)) {
       console.log(`${width ? '\n' : ''}${line}`);
       width = 0;
     }

@@ -32,7 +32,7 @@ async function clangTidy() {
   writeFileSync(path.join(root, 'build/lint/compile_commands.json'), JSON.stringify(once));
   const patterns = files.map((file) => `^${file.replace(/[.+]/g, '\\$&')}$`);
   const args = ['-p', 'build/lint', '-quiet', '-j', String(os.availableParallelism()), ...patterns];
-  const noise = /^\[?\d+\/\d+\]|^\d+ warnings?|^Suppressed|^clang-tidy|^Use -header-filter|^Running|^$/;
+  const noise = /^\[ *\d+\/\d+\]|^\d+ warnings?|^Suppressed|^clang-tidy|^Use -header-filter|^Running|^$/;
   return run(`run-${tool('clang-tidy')}`, args, {
     onLine: (line) => {
       if (!noise.test(line)) console.log(line);

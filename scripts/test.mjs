@@ -13,7 +13,9 @@ async function ctest(preset) {
       if (test?.[1] === 'Passed') counts.passed++;
       else if (test?.[1] === '***Skipped' || test?.[1] === 'Not Run') counts.skipped++;
       else if (test) counts.failed++;
-      if (test?.[1] !== 'Passed' && !/^ *Start +\d+:|^$|^Test project/.test(line)) console.log(line);
+      const framing =
+        /^ *Start +\d+:|^$|^Test project|^Running main|^Note: Google|^\[[-=]{10}\]|^\[ RUN |^\[  (PASSED|FAILED)|FAILED TEST/;
+      if (test?.[1] !== 'Passed' && !framing.test(line)) console.log(line.replace(/ ?\.{3,}/, ' '));
     },
   });
   return { status, ...counts };
