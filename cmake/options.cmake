@@ -9,10 +9,10 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
-# A second build folder, or a switch between branches, compiles only what it must where ccache is installed.
+# A second build folder, another clone, or a switch between branches, compiles only what it must where ccache is installed.
 find_program(PINHOLE_CCACHE ccache)
 if(PINHOLE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 ${PINHOLE_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${PINHOLE_CCACHE})
 endif()
 
 # Never -ffast-math: it made XNNPACK return wrong results and breaks NaN and infinity. These two are harmless.

@@ -24,9 +24,9 @@ class OpState {
 using OpSlot = std::unique_ptr<OpState>;
 
 struct Conv2dGeometry {
-  int n, h, w, c;     // x  [n, h, w, c]
-  int oh, ow, oc;     // y  [n, oh, ow, oc]
-  int kh, kw;         // w  [oc, kh, kw, c / groups]
+  int n, h, w, c;  // x  [n, h, w, c]
+  int oh, ow, oc;  // y  [n, oh, ow, oc]
+  int kh, kw;  // w  [oc, kh, kw, c / groups]
   int stride_h, stride_w;
   int pad_top, pad_left, pad_bottom, pad_right;
   int dilation_h, dilation_w;
@@ -34,15 +34,15 @@ struct Conv2dGeometry {
 };
 
 struct Pool2dGeometry {
-  int n, h, w, c;     // x  [n, h, w, c]
-  int oh, ow;         // y  [n, oh, ow, c]
+  int n, h, w, c;  // x  [n, h, w, c]
+  int oh, ow;  // y  [n, oh, ow, c]
   int kh, kw;
   int stride_h, stride_w;
-  int pad_h, pad_w;   // the same on both sides; padding never wins a maximum
+  int pad_h, pad_w;  // the same on both sides; padding never wins a maximum
 };
 
 struct LinearGeometry {
-  int n, in, out;     // x [n, in], w [out, in], b [out], y [n, out]
+  int n, in, out;  // x [n, in], w [out, in], b [out], y [n, out]
 };
 
 /// Parameter gradients are written as `beta * old + new`, beta 0 or 1; with 0 the old value is not read.
@@ -60,51 +60,59 @@ class Backend {
   ThreadPool& pool() { return pool_; }
 
   // b may be null.
-  virtual void conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w, const Parameter* b, real* y,
-                              OpSlot& op);
-  virtual void conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx, OpSlot& op);
+  virtual void conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
+                              const Parameter* b, real* y, OpSlot& op);
+  virtual void conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,
+                                     real* dx, OpSlot& op);
   // db may be null.
-  virtual void conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy, real beta, real* dw,
-                                      real* db);
+  virtual void conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,
+                                      real beta, real* dw, real* db);
 
   /// Conv2d, ReLU and MaxPool2d(2, stride 2) in one pass: y [n, oh / 2, ow / 2, oc], and for each y which of the four
   /// values won (0..3, row-major; the first of equals) or kNoWinner where ReLU gave 0.
   static constexpr std::uint8_t kNoWinner = 4;
-  virtual void conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                              const Parameter* b, real* y, std::uint8_t* winner, OpSlot& op);
+  virtual void conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x,
+                                              const Parameter& w, const Parameter* b, real* y,
+                                              std::uint8_t* winner, OpSlot& op);
   /// dy [n, oh / 2, ow / 2, oc]. dx may be null (the first layer needs none), db too.
-  virtual void conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                               const real* dy, const std::uint8_t* winner, real* dx, real beta,
+  virtual void conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const real* x,
+                                               const Parameter& w, const real* dy,
+                                               const std::uint8_t* winner, real* dx, real beta,
                                                real* dw, real* db, OpSlot& op);
 
   // b and db may be null.
-  virtual void linear_forward(const LinearGeometry& g, const real* x, const Parameter& w, const Parameter* b, real* y,
-                              OpSlot& op);
-  virtual void linear_backward_input(const LinearGeometry& g, const real* dy, const Parameter& w, real* dx, OpSlot& op);
-  virtual void linear_backward_weight(const LinearGeometry& g, const real* x, const real* dy, real beta, real* dw,
-                                      real* db);
+  virtual void linear_forward(const LinearGeometry& g, const real* x, const Parameter& w,
+                              const Parameter* b, real* y, OpSlot& op);
+  virtual void linear_backward_input(const LinearGeometry& g, const real* dy, const Parameter& w,
+                                     real* dx, OpSlot& op);
+  virtual void linear_backward_weight(const LinearGeometry& g, const real* x, const real* dy,
+                                      real beta, real* dw, real* db);
 
   // y may be x; dx may be dy.
   virtual void relu_forward(std::size_t count, const real* x, real* y);
   virtual void relu_backward(std::size_t count, const real* y, const real* dy, real* dx);
 
   /// winner: for each y the index kh * kernel_w + kw of its maximum inside the window, the first of equals.
-  virtual void max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y, std::uint16_t* winner);
-  virtual void max_pool2d_backward(const Pool2dGeometry& g, const real* dy, const std::uint16_t* winner, real* dx);
+  virtual void max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y,
+                                  std::uint16_t* winner);
+  virtual void max_pool2d_backward(const Pool2dGeometry& g, const real* dy,
+                                   const std::uint16_t* winner, real* dx);
 
   struct SgdStep {
     double lr, momentum, weight_decay;
     bool nesterov, first;  // first: the momentum buffer starts as the gradient
   };
   /// torch.optim.SGD; `velocity` is null without momentum.
-  virtual void sgd_step(const SgdStep& s, std::size_t count, const real* grad, real* value, real* velocity);
+  virtual void sgd_step(const SgdStep& s, std::size_t count, const real* grad, real* value,
+                        real* velocity);
   struct AdamStep {
     double lr, beta1, beta2, eps, weight_decay;
-    bool decoupled;    // AdamW
-    std::int64_t step; // from 1
+    bool decoupled;  // AdamW
+    std::int64_t step;  // from 1
   };
   /// torch.optim.Adam and AdamW; m and v are the moments.
-  virtual void adam_step(const AdamStep& s, std::size_t count, const real* grad, real* value, real* m, real* v);
+  virtual void adam_step(const AdamStep& s, std::size_t count, const real* grad, real* value,
+                         real* m, real* v);
 
  protected:
   /// At least `count` values that live until the next call with the same slot; contents are arbitrary.

@@ -23,11 +23,14 @@ std::string list(const std::vector<std::string>& names) {
   return out;
 }
 
-constexpr int kLargest = 1 << 24;  // no size in a spec is larger; keeps products of a few of them inside 64 bits
+constexpr int kLargest =
+    1 << 24;  // no size in a spec is larger; keeps products of a few of them inside 64 bits
 
 }  // namespace
 
-RegisterLayer::RegisterLayer(std::string type, LayerFactory factory) { registry().emplace(std::move(type), factory); }
+RegisterLayer::RegisterLayer(std::string type, LayerFactory factory) {
+  registry().emplace(std::move(type), factory);
+}
 
 std::vector<std::string> layer_types() {
   std::vector<std::string> types;
@@ -35,13 +38,17 @@ std::vector<std::string> layer_types() {
   return types;
 }
 
-std::unique_ptr<Layer> make_layer(const Json& json, const BuildContext& context, std::string_view where) {
-  if (!json.is_object()) throw Error(text(where, " expected an object like {\"type\": \"ReLU\"}, got ", json.dump()));
+std::unique_ptr<Layer> make_layer(const Json& json, const BuildContext& context,
+                                  std::string_view where) {
+  if (!json.is_object())
+    throw Error(text(where, " expected an object like {\"type\": \"ReLU\"}, got ", json.dump()));
   const auto type = json.find("type");
-  if (type == json.end() || !type->is_string()) throw Error(text(where, " needs a \"type\", one of ", list(layer_types())));
+  if (type == json.end() || !type->is_string())
+    throw Error(text(where, " needs a \"type\", one of ", list(layer_types())));
   const auto factory = registry().find(type->get_ref<const std::string&>());
   if (factory == registry().end()) {
-    throw Error(text(where, " unknown layer type ", type->dump(), "; known are ", list(layer_types())));
+    throw Error(
+        text(where, " unknown layer type ", type->dump(), "; known are ", list(layer_types())));
   }
   LayerSpec spec(json, std::string(where));
   auto layer = factory->second(spec, context);
@@ -79,7 +86,8 @@ bool is_size(const Json& value, int minimum) {
 
 int LayerSpec::integer(std::string_view key, int minimum) {
   const Json& value = *find(key, true);
-  if (!is_size(value, minimum)) fail(text(key, " expected an integer of at least ", minimum, ", got ", value.dump()));
+  if (!is_size(value, minimum))
+    fail(text(key, " expected an integer of at least ", minimum, ", got ", value.dump()));
   return value.get<int>();
 }
 
@@ -90,21 +98,26 @@ int LayerSpec::integer(std::string_view key, int minimum, int fallback) {
 std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum) {
   const Json& value = *find(key, true);
   if (is_size(value, minimum)) return {value.get<int>(), value.get<int>()};
-  if (value.is_array() && value.size() == 2 && is_size(value[0], minimum) && is_size(value[1], minimum)) {
+  if (value.is_array() && value.size() == 2 && is_size(value[0], minimum) &&
+      is_size(value[1], minimum)) {
     return {value[0].get<int>(), value[1].get<int>()};
   }
-  fail(text(key, " expected an integer of at least ", minimum, " or two in brackets, got ", value.dump()));
+  fail(text(key, " expected an integer of at least ", minimum, " or two in brackets, got ",
+            value.dump()));
 }
 
-std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum, std::pair<int, int> fallback) {
+std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum,
+                                    std::pair<int, int> fallback) {
   return has(key) ? pair(key, minimum) : (used_.emplace_back(key), fallback);
 }
 
 double LayerSpec::number(std::string_view key, double minimum, double maximum, double fallback) {
   const Json* value = find(key, false);
   if (value == nullptr) return fallback;
-  if (!value->is_number() || !(value->get<double>() >= minimum && value->get<double>() <= maximum)) {
-    fail(text(key, " expected a number from ", Json(minimum).dump(), " to ", Json(maximum).dump(), ", got ", value->dump()));
+  if (!value->is_number() ||
+      !(value->get<double>() >= minimum && value->get<double>() <= maximum)) {
+    fail(text(key, " expected a number from ", Json(minimum).dump(), " to ", Json(maximum).dump(),
+              ", got ", value->dump()));
   }
   return value->get<double>();
 }
@@ -119,16 +132,19 @@ bool LayerSpec::flag(std::string_view key, bool fallback) {
 int LayerSpec::features(std::string_view key, int classes) {
   const Json& value = *find(key, true);
   if (value == "classes") {
-    if (classes < 1) fail(text(key, " is \"classes\", but how many classes there are is not known yet"));
+    if (classes < 1)
+      fail(text(key, " is \"classes\", but how many classes there are is not known yet"));
     return classes;
   }
-  if (!is_size(value, 1)) fail(text(key, " expected an integer of at least 1 or \"classes\", got ", value.dump()));
+  if (!is_size(value, 1))
+    fail(text(key, " expected an integer of at least 1 or \"classes\", got ", value.dump()));
   return value.get<int>();
 }
 
 void LayerSpec::check_weights(const Shape& shape) const {
   if (shape.size() > kMostValues) {
-    fail(text("needs ", shape.size(), " weights, more than the ", kMostValues, " that one layer may have"));
+    fail(text("needs ", shape.size(), " weights, more than the ", kMostValues,
+              " that one layer may have"));
   }
 }
 

@@ -48,7 +48,7 @@ class LayerSpec {
 
 /// What a layer may know when it is built.
 struct BuildContext {
-  Shape input;      ///< of one image, n = 1
+  Shape input;  ///< of one image, n = 1
   Shape flattened;  ///< the shape before Flatten where `input` is flat, else `input`
   int classes = 0;  ///< 0: not known yet
   std::string prefix;  ///< parameters are named `prefix.weight`, `prefix.bias`
@@ -80,7 +80,8 @@ class Layer {
   virtual void prepare(const Shape& /*input*/, bool /*training*/) {}
   virtual void forward(RunContext& context, const Tensor& x, Tensor& y) = 0;
   /// dx (null when nobody needs it) is assigned; parameter gradients accumulate.
-  virtual void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy, Tensor* dx) = 0;
+  virtual void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
+                        Tensor* dx) = 0;
 
   virtual std::vector<Parameter*> parameters() { return {}; }
   /// PyTorch's default initialisation.
@@ -115,6 +116,7 @@ class RegisterLayer {
 /// Sorted names of all registered layers.
 std::vector<std::string> layer_types();
 /// Builds one layer. Throws Error for an unknown type (naming the known ones), an unknown key, an impossible shape.
-std::unique_ptr<Layer> make_layer(const Json& spec, const BuildContext& context, std::string_view where);
+std::unique_ptr<Layer> make_layer(const Json& spec, const BuildContext& context,
+                                  std::string_view where);
 
 }  // namespace pinhole

@@ -39,7 +39,8 @@ double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, T
     const double target = labels[i];
     // -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), without overflow for any z.
     total += std::max(z, 0.0) - z * target + std::log1p(std::exp(-std::abs(z)));
-    dlogits.data()[i] = static_cast<real>((1 / (1 + std::exp(-z)) - target) / static_cast<double>(n));
+    dlogits.data()[i] =
+        static_cast<real>((1 / (1 + std::exp(-z)) - target) / static_cast<double>(n));
   }
   return total / static_cast<double>(n);
 }

@@ -8,7 +8,9 @@ namespace pinhole {
 
 class ConfusionMatrix {
  public:
-  explicit ConfusionMatrix(int classes) : classes_(classes), counts_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
+  explicit ConfusionMatrix(int classes)
+      : classes_(classes),
+        counts_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
   void add(int label, int predicted) { ++counts_[index(label, predicted)]; }
   int classes() const { return classes_; }
   std::int64_t at(int label, int predicted) const { return counts_[index(label, predicted)]; }
@@ -22,7 +24,8 @@ class ConfusionMatrix {
 
  private:
   std::size_t index(int label, int predicted) const {
-    return static_cast<std::size_t>(label) * static_cast<std::size_t>(classes_) + static_cast<std::size_t>(predicted);
+    return static_cast<std::size_t>(label) * static_cast<std::size_t>(classes_) +
+           static_cast<std::size_t>(predicted);
   }
   int classes_;
   std::vector<std::int64_t> counts_;

@@ -18,36 +18,44 @@ constexpr std::string_view kFormat = "pinhole/1";
 /// One step of the plan: a layer (or a fusion of several) and where its output and its output's gradient live.
 struct Step {
   Layer* layer = nullptr;
-  Shape input;               // of one image
-  Shape output;              // of one image
-  Tensor y, dy;              // borrowed from the arena
-  bool needs_dx = false;     // a step before this one has parameters
+  Shape input;  // of one image
+  Shape output;  // of one image
+  Tensor y, dy;  // borrowed from the arena
+  bool needs_dx = false;  // a step before this one has parameters
 };
 
 std::string where(const Json& layer, std::size_t index) {
   std::string type = "layer", name = text('#', index);
   if (layer.is_object()) {
-    if (const auto t = layer.find("type"); t != layer.end() && t->is_string()) type = t->get<std::string>();
-    if (const auto n = layer.find("name"); n != layer.end() && n->is_string()) name = n->get<std::string>();
+    if (const auto t = layer.find("type"); t != layer.end() && t->is_string())
+      type = t->get<std::string>();
+    if (const auto n = layer.find("name"); n != layer.end() && n->is_string())
+      name = n->get<std::string>();
   }
   return text('[', type, ' ', name, ']');
 }
 
 Shape read_input(const Json& spec) {
   const auto input = spec.find("input");
-  const auto size = [](const Json& value) { return value.is_number_integer() && value >= 1 && value <= 16384; };
-  if (input == spec.end() || !input->is_array() || input->size() != 3 || !std::all_of(input->begin(), input->end(), size)) {
-    throw Error(text("[model] \"input\" expected [height, width, channels], each from 1 to 16384, got ",
-                     input == spec.end() ? "nothing" : input->dump()));
+  const auto size = [](const Json& value) {
+    return value.is_number_integer() && value >= 1 && value <= 16384;
+  };
+  if (input == spec.end() || !input->is_array() || input->size() != 3 ||
+      !std::all_of(input->begin(), input->end(), size)) {
+    throw Error(
+        text("[model] \"input\" expected [height, width, channels], each from 1 to 16384, got ",
+             input == spec.end() ? "nothing" : input->dump()));
   }
   return {1, (*input)[0].get<int>(), (*input)[1].get<int>(), (*input)[2].get<int>()};
 }
 
 void check_spec(const Json& spec) {
-  if (!spec.is_object()) throw Error("[model] expected an object with \"format\", \"name\", \"input\" and \"layers\"");
+  if (!spec.is_object())
+    throw Error("[model] expected an object with \"format\", \"name\", \"input\" and \"layers\"");
   const auto format = spec.find("format");
   if (format == spec.end() || *format != kFormat) {
-    throw Error(text("[model] \"format\" expected \"", kFormat, "\", got ", format == spec.end() ? "nothing" : format->dump()));
+    throw Error(text("[model] \"format\" expected \"", kFormat, "\", got ",
+                     format == spec.end() ? "nothing" : format->dump()));
   }
   for (const auto& [key, value] : spec.items()) {
     if (key != "format" && key != "name" && key != "input" && key != "layers") {
@@ -70,12 +78,14 @@ std::string layer_name(const Json& layer, std::size_t index, std::set<std::strin
     if (const auto given = layer.find("name"); given != layer.end()) {
       if (!given->is_string() || given->get_ref<const std::string&>().empty() ||
           given->get_ref<const std::string&>().find('.') != std::string::npos) {
-        throw Error(text(where(layer, index), " name expected a string without dots, got ", given->dump()));
+        throw Error(
+            text(where(layer, index), " name expected a string without dots, got ", given->dump()));
       }
       name = given->get<std::string>();
     }
   }
-  if (!taken.insert(name).second) throw Error(text(where(layer, index), " name \"", name, "\" is taken by a layer before it"));
+  if (!taken.insert(name).second)
+    throw Error(text(where(layer, index), " name \"", name, "\" is taken by a layer before it"));
   return name;
 }
 
@@ -86,8 +96,8 @@ struct Model::Impl {
   std::shared_ptr<Backend> backend;
   Shape input;
   std::vector<std::unique_ptr<Layer>> layers;  // as in the spec
-  std::vector<Shape> outputs;                  // of one image, for each layer
-  std::size_t body = 0;                        // layers that training runs: without a final Softmax or Sigmoid
+  std::vector<Shape> outputs;  // of one image, for each layer
+  std::size_t body = 0;  // layers that training runs: without a final Softmax or Sigmoid
   Shape logits_shape;
   LossKind loss = LossKind::kCrossEntropy;
 
@@ -101,7 +111,8 @@ struct Model::Impl {
 
   Tensor probabilities;
 
-  Impl(const Json& json, int classes, std::shared_ptr<Backend> kernels) : spec(json), backend(std::move(kernels)) {
+  Impl(const Json& json, int classes, std::shared_ptr<Backend> kernels)
+      : spec(json), backend(std::move(kernels)) {
     check_spec(spec);
     input = read_input(spec);
     build(classes);
@@ -120,7 +131,8 @@ struct Model::Impl {
       auto layer = make_layer(layer_spec, context, place);
       const Shape out = layer->output_shape(context.input);
       if (out.item() > kMostValues) {
-        throw Error(text(place, " gives ", item_text(out), " values for one image, more than the ", kMostValues, " allowed"));
+        throw Error(text(place, " gives ", item_text(out), " values for one image, more than the ",
+                         kMostValues, " allowed"));
       }
       // A layer that works in place keeps the order of the values: what was flattened stays flattened.
       if (!layer->in_place()) context.flattened = out;
@@ -138,13 +150,16 @@ struct Model::Impl {
     logits_shape = body > 0 ? outputs[body - 1] : input;
     const std::string end = where(spec["layers"].back(), layers.size() - 1);
     if (logits_shape.h != 1 || logits_shape.w != 1) {
-      throw Error(text(end, " the network ends in ", item_text(logits_shape), "; a classifier ends in one value a class (Flatten and Linear)"));
+      throw Error(text(end, " the network ends in ", item_text(logits_shape),
+                       "; a classifier ends in one value a class (Flatten and Linear)"));
     }
     if (last_type == "Sigmoid" && logits_shape.c != 1) {
-      throw Error(text(end, " a final Sigmoid takes 1 value (two classes), got ", logits_shape.c, "; end in Softmax for more classes"));
+      throw Error(text(end, " a final Sigmoid takes 1 value (two classes), got ", logits_shape.c,
+                       "; end in Softmax for more classes"));
     }
     if (last_type == "Softmax" && logits_shape.c < 2) {
-      throw Error(text(end, " a final Softmax takes 2 or more values, got ", logits_shape.c, "; end in Sigmoid for one"));
+      throw Error(text(end, " a final Softmax takes 2 or more values, got ", logits_shape.c,
+                       "; end in Sigmoid for one"));
     }
     loss = logits_shape.c == 1 ? LossKind::kBinaryCrossEntropy : LossKind::kCrossEntropy;
   }
@@ -162,13 +177,19 @@ struct Model::Impl {
         fused.push_back(std::move(fusion.layer));
       }
       i += count;
-      steps.push_back({.layer = layer, .input = in, .output = outputs[i - 1], .y = {}, .dy = {}, .needs_dx = parameters_before});
+      steps.push_back({.layer = layer,
+                       .input = in,
+                       .output = outputs[i - 1],
+                       .y = {},
+                       .dy = {},
+                       .needs_dx = parameters_before});
       parameters_before = parameters_before || !layer->parameters().empty();
       in = outputs[i - 1];
     }
   }
 
-  static constexpr std::size_t kMostInArena = std::numeric_limits<std::size_t>::max() / sizeof(real);
+  static constexpr std::size_t kMostInArena =
+      std::numeric_limits<std::size_t>::max() / sizeof(real);
 
   /// Gives every output and gradient its place in one arena.
   void plan(int batch, bool training) {
@@ -183,7 +204,9 @@ struct Model::Impl {
     // Regions: in training one for every output that is not made in place; in inference two in turn. Then up to two for gradients.
     std::vector<std::size_t> regions;
     std::vector<std::size_t> y_region(steps.size()), dy_region(steps.size());
-    const auto take = [&](std::size_t region, const Shape& item) { regions[region] = std::max(regions[region], bytes(item)); };
+    const auto take = [&](std::size_t region, const Shape& item) {
+      regions[region] = std::max(regions[region], bytes(item));
+    };
     bool region_is_read_later = true;  // the caller's input must stay as it is
     for (std::size_t k = 0; k < steps.size(); ++k) {
       const Layer& layer = *steps[k].layer;
@@ -236,10 +259,12 @@ struct Model::Impl {
     planned_training = training;
   }
 
-  const Tensor& forward(const Tensor& x, bool training, std::uint64_t seed, std::uint64_t step_number) {
+  const Tensor& forward(const Tensor& x, bool training, std::uint64_t seed,
+                        std::uint64_t step_number) {
     const Shape& shape = x.shape();
     if (shape.with_n(1) != input || shape.n < 1) {
-      throw Error(text("[", spec.value("name", "model"), "] expected images of ", item_text(input), ", got ", shape.n, " of ", item_text(shape)));
+      throw Error(text("[", spec.value("name", "model"), "] expected images of ", item_text(input),
+                       ", got ", shape.n, " of ", item_text(shape)));
     }
     if (shape.n > planned_batch || (training && !planned_training)) plan(shape.n, training);
     last.training = training;
@@ -260,7 +285,8 @@ struct Model::Impl {
       const Tensor& in = k > 0 ? steps[k - 1].y : x;
       const Tensor& dy = k + 1 < steps.size() ? steps[k].dy : dlogits;
       Tensor* din = dx;
-      if (k > 0) din = steps[k].needs_dx || dx != nullptr ? gradient_of(k - 1, x.shape().n) : nullptr;
+      if (k > 0)
+        din = steps[k].needs_dx || dx != nullptr ? gradient_of(k - 1, x.shape().n) : nullptr;
       steps[k].layer->backward(last, in, steps[k].y, dy, din);
       if (din == nullptr) break;  // nothing before this step has parameters
     }
@@ -274,7 +300,8 @@ struct Model::Impl {
   }
 
   const Tensor& to_probabilities(const Tensor& logits) {
-    const auto n = static_cast<std::size_t>(logits.shape().n), k = static_cast<std::size_t>(logits.shape().c);
+    const auto n = static_cast<std::size_t>(logits.shape().n),
+               k = static_cast<std::size_t>(logits.shape().c);
     if (loss == LossKind::kBinaryCrossEntropy) {
       probabilities.resize({logits.shape().n, 1, 1, 2});
       for (std::size_t i = 0; i < n; ++i) {
@@ -333,17 +360,22 @@ std::size_t Model::parameter_count() {
   return count;
 }
 
-const Tensor& Model::forward(const Tensor& x, bool training, std::uint64_t seed, std::uint64_t step) {
+const Tensor& Model::forward(const Tensor& x, bool training, std::uint64_t seed,
+                             std::uint64_t step) {
   return impl_->forward(x, training, seed, step);
 }
 
-void Model::backward(const Tensor& x, const Tensor& dlogits, Tensor* dx) { impl_->backward(x, dlogits, dx); }
+void Model::backward(const Tensor& x, const Tensor& dlogits, Tensor* dx) {
+  impl_->backward(x, dlogits, dx);
+}
 
 void Model::zero_grad() {
   for (Parameter* parameter : parameters()) parameter->zero_grad();
 }
 
-const Tensor& Model::predict(const Tensor& x) { return impl_->to_probabilities(impl_->forward(x, false, 0, 0)); }
+const Tensor& Model::predict(const Tensor& x) {
+  return impl_->to_probabilities(impl_->forward(x, false, 0, 0));
+}
 const Tensor& Model::probabilities(const Tensor& logits) { return impl_->to_probabilities(logits); }
 
 std::vector<Model::LayerInfo> Model::layers() const {

@@ -41,7 +41,8 @@ class Model {
 
   /// x [n, h, w, c] -> logits [n, 1, 1, outputs]: what comes before a final Softmax or Sigmoid. Valid until the next call.
   /// `training` keeps what backward needs and lets Dropout drop; `seed` and `step` fix its mask.
-  const Tensor& forward(const Tensor& x, bool training = false, std::uint64_t seed = 0, std::uint64_t step = 0);
+  const Tensor& forward(const Tensor& x, bool training = false, std::uint64_t seed = 0,
+                        std::uint64_t step = 0);
   /// After forward(x, true) on the same, unchanged x: accumulates parameter gradients. `dx` (may be null) gets the input's gradient.
   void backward(const Tensor& x, const Tensor& dlogits, Tensor* dx = nullptr);
   void zero_grad();

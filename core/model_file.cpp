@@ -27,7 +27,8 @@ std::uint32_t crc32(std::uint32_t crc, std::span<const std::uint8_t> bytes) {
     std::array<std::uint32_t, 256> t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
       std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) value = (value & 1U) != 0 ? 0xedb88320U ^ (value >> 1U) : value >> 1U;
+      for (int bit = 0; bit < 8; ++bit)
+        value = (value & 1U) != 0 ? 0xedb88320U ^ (value >> 1U) : value >> 1U;
       t[i] = value;
     }
     return t;
@@ -39,20 +40,23 @@ std::uint32_t crc32(std::uint32_t crc, std::span<const std::uint8_t> bytes) {
 
 std::string hex8(std::uint32_t value) {
   std::string out(kChecksumDigits, '0');
-  for (std::size_t i = 0; i < kChecksumDigits; ++i) out[i] = "0123456789abcdef"[(value >> (28 - 4 * i)) & 0xfU];
+  for (std::size_t i = 0; i < kChecksumDigits; ++i)
+    out[i] = "0123456789abcdef"[(value >> (28 - 4 * i)) & 0xfU];
   return out;
 }
 
 /// Where the checksum's digits stand in a Pinhole file; npos when there is none.
 std::size_t find_checksum(std::string_view file) {
   const std::size_t key = file.find(kChecksumKey);
-  return key == std::string_view::npos || key + kChecksumKey.size() + kChecksumDigits > file.size() ? std::string_view::npos
-                                                                                                     : key + kChecksumKey.size();
+  return key == std::string_view::npos || key + kChecksumKey.size() + kChecksumDigits > file.size()
+             ? std::string_view::npos
+             : key + kChecksumKey.size();
 }
 
 /// Of the whole file, its own digits taken as zeros.
 std::string checksum_of(std::span<const std::uint8_t> file, std::size_t digits) {
-  constexpr std::array<std::uint8_t, kChecksumDigits> kZeros{'0', '0', '0', '0', '0', '0', '0', '0'};
+  constexpr std::array<std::uint8_t, kChecksumDigits> kZeros{'0', '0', '0', '0',
+                                                             '0', '0', '0', '0'};
   std::uint32_t crc = crc32(0, file.first(digits));
   crc = crc32(crc, kZeros);
   return hex8(crc32(crc, file.subspan(digits + kChecksumDigits)));
@@ -65,14 +69,17 @@ float half_to_float(std::uint16_t half) {
   if (exponent == 0) {
     value = std::ldexp(static_cast<float>(fraction), -24);
   } else if (exponent == 31) {
-    value = fraction != 0 ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+    value = fraction != 0 ? std::numeric_limits<float>::quiet_NaN()
+                          : std::numeric_limits<float>::infinity();
   } else {
     value = std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
   }
   return (half & 0x8000U) != 0 ? -value : value;
 }
 
-float bfloat16_to_float(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U); }
+float bfloat16_to_float(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
+}
 
 struct Entry {
   std::string name;
@@ -83,46 +90,58 @@ struct Entry {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string out = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) out += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    out += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return out + "]";
 }
 
-Entry read_entry(const std::string& name, const Json& json, std::uint64_t data_size, std::string_view what) {
-  const auto fail = [&](std::string_view message) { throw Error(text(what, " is damaged: tensor \"", name, "\" ", message)); };
-  if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string() || !json.contains("shape") ||
-      !json["shape"].is_array() || !json.contains("data_offsets") || !json["data_offsets"].is_array() ||
-      json["data_offsets"].size() != 2) {
+Entry read_entry(const std::string& name, const Json& json, std::uint64_t data_size,
+                 std::string_view what) {
+  const auto fail = [&](std::string_view message) {
+    throw Error(text(what, " is damaged: tensor \"", name, "\" ", message));
+  };
+  if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string() ||
+      !json.contains("shape") || !json["shape"].is_array() || !json.contains("data_offsets") ||
+      !json["data_offsets"].is_array() || json["data_offsets"].size() != 2) {
     fail("has no dtype, shape or data_offsets");
   }
   Entry entry{.name = name, .dtype = json["dtype"], .shape = {}, .begin = 0, .end = 0};
-  const std::uint64_t width = entry.dtype == "F32" ? 4 : entry.dtype == "F16" || entry.dtype == "BF16" ? 2 : 0;
-  std::uint64_t values = 1;
-  for (const Json& size : json["shape"]) {
-    if (!size.is_number_unsigned() || size.get<std::uint64_t>() > data_size) fail("has an impossible shape");
-    entry.shape.push_back(size.get<std::int64_t>());
-    values *= size.get<std::uint64_t>();
-    if (values > data_size) fail("has a shape larger than the file");  // also keeps the product from overflowing
-  }
+  const std::uint64_t width = entry.dtype == "F32"                            ? 4
+                              : entry.dtype == "F16" || entry.dtype == "BF16" ? 2
+                                                                              : 0;
   for (const Json& offset : json["data_offsets"]) {
     if (!offset.is_number_unsigned()) fail("has impossible data_offsets");
   }
   entry.begin = json["data_offsets"][0].get<std::uint64_t>();
   entry.end = json["data_offsets"][1].get<std::uint64_t>();
-  if (entry.begin > entry.end || entry.end > data_size) fail("lies outside the file: it is truncated or damaged");
-  if (width != 0 && entry.end - entry.begin != values * width) fail("has data_offsets that do not fit its shape");
+  if (entry.begin > entry.end || entry.end > data_size)
+    fail("lies outside the file: it is truncated or damaged");
+  std::uint64_t values = 1;
+  for (const Json& size : json["shape"]) {
+    if (!size.is_number_unsigned() || size.get<std::uint64_t>() > data_size)
+      fail("has an impossible shape");
+    entry.shape.push_back(size.get<std::int64_t>());
+    values *= size.get<std::uint64_t>();
+    if (values > data_size)
+      fail("has a shape larger than the file");  // also keeps the product from overflowing
+  }
+  if (width != 0 && entry.end - entry.begin != values * width)
+    fail("has data_offsets that do not fit its shape");
   return entry;
 }
 
 std::uint64_t header_size(std::span<const std::uint8_t> bytes, std::string_view what) {
   std::uint64_t size = 0;
   if (bytes.empty()) throw Error(text(what, " is empty, expected a safetensors file"));
-  if (bytes.size() < sizeof size) throw Error(text(what, " is not a safetensors file: it has only ", bytes.size(), " bytes"));
+  if (bytes.size() < sizeof size)
+    throw Error(text(what, " is not a safetensors file: it has only ", bytes.size(), " bytes"));
   std::memcpy(&size, bytes.data(), sizeof size);
   if (size > kLargestHeader || size < 2 || (bytes.size() > 8 && bytes[8] != '{')) {
     throw Error(text(what, " is not a safetensors file"));
   }
   if (size > bytes.size() - sizeof size) {
-    throw Error(text(what, " is truncated: its header needs ", size, " bytes, ", bytes.size() - sizeof size, " are there"));
+    throw Error(text(what, " is truncated: its header needs ", size, " bytes, ",
+                     bytes.size() - sizeof size, " are there"));
   }
   return size;
 }
@@ -130,9 +149,12 @@ std::uint64_t header_size(std::span<const std::uint8_t> bytes, std::string_view 
 std::vector<std::int64_t> torch_shape(const Parameter& p) {
   const Shape& s = p.value.shape();
   switch (p.layout) {
-    case Layout::kVector: return {s.c};
-    case Layout::kConvWeight: return {s.n, s.c, s.h, s.w};
-    case Layout::kLinearWeight: return {s.n, static_cast<std::int64_t>(s.item())};
+    case Layout::kVector:
+      return {s.c};
+    case Layout::kConvWeight:
+      return {s.n, s.c, s.h, s.w};
+    case Layout::kLinearWeight:
+      return {s.n, static_cast<std::int64_t>(s.item())};
   }
   return {};
 }
@@ -141,10 +163,12 @@ std::vector<std::int64_t> torch_shape(const Parameter& p) {
 template <class Pair>
 void for_each_value(const Shape& s, const Pair& pair) {
   std::size_t here = 0;
-  const auto h = static_cast<std::size_t>(s.h), w = static_cast<std::size_t>(s.w), c = static_cast<std::size_t>(s.c);
+  const auto h = static_cast<std::size_t>(s.h), w = static_cast<std::size_t>(s.w),
+             c = static_cast<std::size_t>(s.c);
   for (std::size_t n = 0; n < static_cast<std::size_t>(s.n); ++n) {
     for (std::size_t pixel = 0; pixel < h * w; ++pixel) {
-      for (std::size_t channel = 0; channel < c; ++channel) pair(here++, (n * c + channel) * h * w + pixel);
+      for (std::size_t channel = 0; channel < c; ++channel)
+        pair(here++, (n * c + channel) * h * w + pixel);
     }
   }
 }
@@ -159,7 +183,8 @@ StoredTensor to_torch(const Parameter& p) {
 
 Json parse_metadata(const Safetensors& file, const std::string& key, std::string_view what) {
   const auto found = file.metadata.find(key);
-  if (found == file.metadata.end()) throw Error(text(what, " has no \"", key, "\" in its metadata"));
+  if (found == file.metadata.end())
+    throw Error(text(what, " has no \"", key, "\" in its metadata"));
   return parse_json(found->second, text(what, ": \"", key, '"'));
 }
 
@@ -186,18 +211,24 @@ Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_vi
     }
     if (!value.is_object()) throw Error(text(what, " is damaged: its metadata is not an object"));
     for (const auto& [key, entry] : value.items()) {
-      if (!entry.is_string()) throw Error(text(what, " is damaged: metadata \"", key, "\" is not a string"));
+      if (!entry.is_string())
+        throw Error(text(what, " is damaged: metadata \"", key, "\" is not a string"));
       file.metadata[key] = entry.get<std::string>();
     }
   }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.begin < b.begin || (a.begin == b.begin && a.end < b.end); });
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return a.begin < b.begin || (a.begin == b.begin && a.end < b.end);
+  });
   std::uint64_t expected = 0;
   for (const Entry& entry : entries) {
-    if (entry.begin != expected) throw Error(text(what, " is damaged: tensor \"", entry.name, "\" overlaps another or leaves a gap"));
+    if (entry.begin != expected)
+      throw Error(
+          text(what, " is damaged: tensor \"", entry.name, "\" overlaps another or leaves a gap"));
     expected = entry.end;
   }
   if (expected != data.size()) {
-    throw Error(text(what, " is damaged: its tensors need ", expected, " bytes, ", data.size(), " are there"));
+    throw Error(text(what, " is damaged: its tensors need ", expected, " bytes, ", data.size(),
+                     " are there"));
   }
   for (Entry& entry : entries) {
     StoredTensor tensor{.shape = std::move(entry.shape), .values = {}};
@@ -215,7 +246,8 @@ Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_vi
         tensor.values[i] = convert(bits);
       }
     } else {
-      throw Error(text(what, ": tensor \"", entry.name, "\" has dtype ", entry.dtype, ", expected F32, F16 or BF16"));
+      throw Error(text(what, ": tensor \"", entry.name, "\" has dtype ", entry.dtype,
+                       ", expected F32, F16 or BF16"));
     }
     if (!file.tensors.emplace(entry.name, std::move(tensor)).second) {
       throw Error(text(what, " is damaged: tensor \"", entry.name, "\" is there twice"));
@@ -256,7 +288,8 @@ std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
   try {
     file.metadata["classes"] = Json(info.classes).dump();
   } catch (const Json::exception&) {
-    throw Error(text("a class name is not UTF-8 text: ", Json(info.classes).dump(-1, ' ', false, Json::error_handler_t::replace)));
+    throw Error(text("a class name is not UTF-8 text: ",
+                     Json(info.classes).dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
   file.metadata["preprocessing"] = Json{{"resize", {input.h, input.w}},
                                         {"interpolation", "bilinear"},
@@ -267,33 +300,40 @@ std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
   // A path in the record may be no UTF-8; that must not cost a trained model.
   file.metadata["training"] = info.training.dump(-1, ' ', false, Json::error_handler_t::replace);
   file.metadata["checksum"] = std::string(kChecksumDigits, '0');
-  for (const Parameter* parameter : model.parameters()) file.tensors[parameter->name] = to_torch(*parameter);
+  for (const Parameter* parameter : model.parameters())
+    file.tensors[parameter->name] = to_torch(*parameter);
   std::vector<std::uint8_t> bytes = write_safetensors(file);
-  const std::size_t digits = find_checksum({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const std::size_t digits =
+      find_checksum({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const std::string checksum = checksum_of(bytes, digits);
   std::memcpy(bytes.data() + digits, checksum.data(), kChecksumDigits);
   return bytes;
 }
 
-LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend, std::string_view what) {
+LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend,
+                       std::string_view what) {
   const std::size_t header = 8 + header_size(bytes, what);
   const Safetensors file = read_safetensors(bytes, what);
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
     throw Error(text(what, " is not a Pinhole model: its metadata says format ",
-                     format == file.metadata.end() ? "nothing" : text('"', format->second, '"'), ", expected \"", kFormat,
+                     format == file.metadata.end() ? "nothing" : text('"', format->second, '"'),
+                     ", expected \"", kFormat,
                      "\" (a plain state_dict can start a training, as initial weights)"));
   }
   const std::size_t digits = find_checksum({reinterpret_cast<const char*>(bytes.data()), header});
   const auto checksum = file.metadata.find("checksum");
-  if (digits == std::string_view::npos || checksum == file.metadata.end() || checksum_of(bytes, digits) != checksum->second) {
+  if (digits == std::string_view::npos || checksum == file.metadata.end() ||
+      checksum_of(bytes, digits) != checksum->second) {
     throw Error(text(what, " is damaged: its contents do not match its checksum"));
   }
   const Json classes = parse_metadata(file, "classes", what);
   ModelInfo info;
-  if (!classes.is_array() || classes.empty()) throw Error(text(what, ": \"classes\" expected a list of names, got ", classes.dump()));
+  if (!classes.is_array() || classes.empty())
+    throw Error(text(what, ": \"classes\" expected a list of names, got ", classes.dump()));
   for (const Json& name : classes) {
-    if (!name.is_string()) throw Error(text(what, ": \"classes\" expected a list of names, got ", classes.dump()));
+    if (!name.is_string())
+      throw Error(text(what, ": \"classes\" expected a list of names, got ", classes.dump()));
     info.classes.push_back(name.get<std::string>());
   }
   info.training = parse_metadata(file, "training", what);
@@ -301,7 +341,8 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
   try {
     Model model(spec, static_cast<int>(info.classes.size()), std::move(backend));
     if (model.classes() != static_cast<int>(info.classes.size())) {
-      throw Error(text("it tells ", model.classes(), " classes apart and names ", info.classes.size()));
+      throw Error(
+          text("it tells ", model.classes(), " classes apart and names ", info.classes.size()));
     }
     load_state_dict(model, file, what);
     return {std::move(model), std::move(info)};
@@ -314,18 +355,22 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
 
 void load_state_dict(Model& model, const Safetensors& file, std::string_view what) {
   std::string missing, unexpected, misshapen;
-  const auto add = [](std::string& list, std::string_view entry) { list += text(list.empty() ? "" : ", ", entry); };
+  const auto add = [](std::string& list, std::string_view entry) {
+    list += text(list.empty() ? "" : ", ", entry);
+  };
   const std::vector<Parameter*> parameters = model.parameters();
   for (const Parameter* p : parameters) {
     const auto found = file.tensors.find(p->name);
     if (found == file.tensors.end()) {
       add(missing, p->name);
     } else if (found->second.shape != torch_shape(*p)) {
-      add(misshapen, text(p->name, " is ", shape_text(found->second.shape), ", expected ", shape_text(torch_shape(*p))));
+      add(misshapen, text(p->name, " is ", shape_text(found->second.shape), ", expected ",
+                          shape_text(torch_shape(*p))));
     }
   }
   for (const auto& [name, tensor] : file.tensors) {
-    const bool known = std::any_of(parameters.begin(), parameters.end(), [&](const Parameter* p) { return p->name == name; });
+    const bool known = std::any_of(parameters.begin(), parameters.end(),
+                                   [&](const Parameter* p) { return p->name == name; });
     if (!known) add(unexpected, name);
   }
   std::string problems;

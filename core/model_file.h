@@ -34,8 +34,8 @@ std::vector<std::uint8_t> write_safetensors(const Safetensors& file);
 
 /// What a trained model is besides its weights.
 struct ModelInfo {
-  std::vector<std::string> classes;   // in label order
-  Json training = Json::object();     // free-form record: data, options, results
+  std::vector<std::string> classes;  // in label order
+  Json training = Json::object();  // free-form record: data, options, results
 };
 
 struct LoadedModel {
@@ -48,7 +48,8 @@ struct LoadedModel {
 std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info);
 
 /// Throws Error when the bytes are damaged, are not a Pinhole model, or spec and tensors do not agree.
-LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend, std::string_view what);
+LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend,
+                       std::string_view what);
 
 /// Copies the tensors of a state_dict into `model` (`--init`). Throws Error listing missing, unexpected and misshapen tensors.
 void load_state_dict(Model& model, const Safetensors& file, std::string_view what);

@@ -28,8 +28,9 @@ class Sgd final : public Optimizer {
       Parameter& p = *parameters[i];
       if (p.grad_empty) continue;
       real* velocity = options_.momentum != 0 ? state_for(velocity_, i, p) : nullptr;
-      backend.sgd_step({lr, options_.momentum, options_.weight_decay, options_.nesterov, !started_[i]}, p.value.size(),
-                       p.grad.data(), p.value.data(), velocity);
+      backend.sgd_step(
+          {lr, options_.momentum, options_.weight_decay, options_.nesterov, !started_[i]},
+          p.value.size(), p.grad.data(), p.value.data(), velocity);
       started_[i] = true;
       p.changed();
     }
@@ -50,9 +51,10 @@ class Adam final : public Optimizer {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       Parameter& p = *parameters[i];
       if (p.grad_empty) continue;
-      backend.adam_step({lr, options_.beta1, options_.beta2, options_.eps, options_.weight_decay, options_.name == "adamw",
-                         ++steps_[i]},
-                        p.value.size(), p.grad.data(), p.value.data(), state_for(m_, i, p), state_for(v_, i, p));
+      backend.adam_step({lr, options_.beta1, options_.beta2, options_.eps, options_.weight_decay,
+                         options_.name == "adamw", ++steps_[i]},
+                        p.value.size(), p.grad.data(), p.value.data(), state_for(m_, i, p),
+                        state_for(v_, i, p));
       p.changed();
     }
   }
@@ -71,7 +73,8 @@ void check(bool ok, std::string_view name, std::string_view expected, double got
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& o) {
   check(std::isfinite(o.lr) && o.lr >= 0, "learning rate", "a number of at least 0", o.lr);
-  check(std::isfinite(o.weight_decay) && o.weight_decay >= 0, "weight decay", "a number of at least 0", o.weight_decay);
+  check(std::isfinite(o.weight_decay) && o.weight_decay >= 0, "weight decay",
+        "a number of at least 0", o.weight_decay);
   check(o.momentum >= 0 && o.momentum < 1, "momentum", "a number from 0 to below 1", o.momentum);
   check(o.beta1 >= 0 && o.beta1 < 1, "beta1", "a number from 0 to below 1", o.beta1);
   check(o.beta2 >= 0 && o.beta2 < 1, "beta2", "a number from 0 to below 1", o.beta2);

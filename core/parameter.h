@@ -11,16 +11,16 @@ namespace pinhole {
 
 /// How PyTorch lays the tensor out; model_file.cpp alone converts.
 enum class Layout {
-  kVector,      // [c]
+  kVector,  // [c]
   kConvWeight,  // here [oc, kh, kw, ic], PyTorch [oc, ic, kh, kw]
-  kLinearWeight // here [out, h, w, c], PyTorch [out, c * h * w]: columns in the order of PyTorch's Flatten
+  kLinearWeight  // here [out, h, w, c], PyTorch [out, c * h * w]: columns in the order of PyTorch's Flatten
 };
 
 struct Parameter {
   std::string name;  // as in PyTorch's state_dict: "conv1.weight"
   Layout layout = Layout::kVector;
-  Tensor value;      // kVector [1,1,1,c]; kLinearWeight [out, h, w, c] of the input before Flatten
-  Tensor grad;       // like value; allocated when training starts
+  Tensor value;  // kVector [1,1,1,c]; kLinearWeight [out, h, w, c] of the input before Flatten
+  Tensor grad;  // like value; allocated when training starts
   std::uint64_t version = 1;
   bool grad_empty = true;  // no gradient since the last zero_grad: the next is assigned, not added
 

@@ -22,14 +22,20 @@ class Rng {
   explicit Rng(std::uint64_t seed, std::uint64_t stream = 0)
       : key_(mix64(seed + 0x9e3779b97f4a7c15ULL) ^ mix64(stream * 0xd1342543de82ef95ULL + 1)) {}
 
-  std::uint64_t at(std::uint64_t counter) const { return mix64(key_ + counter * 0x9e3779b97f4a7c15ULL); }
+  std::uint64_t at(std::uint64_t counter) const {
+    return mix64(key_ + counter * 0x9e3779b97f4a7c15ULL);
+  }
   /// Uniform in [0, 1), 24 bits: exact in float.
-  double uniform_at(std::uint64_t counter) const { return static_cast<double>(at(counter) >> 40) * 0x1p-24; }
+  double uniform_at(std::uint64_t counter) const {
+    return static_cast<double>(at(counter) >> 40) * 0x1p-24;
+  }
 
   std::uint64_t next() { return at(counter_++); }
   double uniform() { return uniform_at(counter_++); }
   /// Uniform in [0, bound), bound > 0, by multiply-shift on 32 bits.
-  std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>((next() >> 32) * bound >> 32); }
+  std::uint32_t below(std::uint32_t bound) {
+    return static_cast<std::uint32_t>((next() >> 32) * bound >> 32);
+  }
 
  private:
   std::uint64_t key_;
@@ -39,7 +45,8 @@ class Rng {
 /// Fisher-Yates.
 template <class T>
 void shuffle(std::vector<T>& values, Rng& rng) {
-  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(static_cast<std::uint32_t>(i))]);
+  for (std::size_t i = values.size(); i > 1; --i)
+    std::swap(values[i - 1], values[rng.below(static_cast<std::uint32_t>(i))]);
 }
 
 }  // namespace pinhole

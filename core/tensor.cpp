@@ -26,19 +26,24 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 std::string item_text(const Shape& shape) { return text(shape.h, 'x', shape.w, 'x', shape.c); }
 
 Buffer::Buffer(std::size_t count) : count_(count) {
-  if (count > (std::numeric_limits<std::size_t>::max() - kSlackBytes - (std::size_t{2} << 20U)) / sizeof(real)) throw std::bad_alloc();
+  if (count > (std::numeric_limits<std::size_t>::max() - kSlackBytes - (std::size_t{2} << 20U)) /
+                  sizeof(real))
+    throw std::bad_alloc();
   std::size_t alignment = kAlignment;
 #if defined(__linux__)
   if (count * sizeof(real) >= 2 * kHugePage) alignment = kHugePage;
 #endif
-  const std::size_t bytes = (count * sizeof(real) + kSlackBytes + alignment - 1) / alignment * alignment;
+  const std::size_t bytes =
+      (count * sizeof(real) + kSlackBytes + alignment - 1) / alignment * alignment;
   auto* pointer = static_cast<real*>(std::aligned_alloc(alignment, bytes));
   if (pointer == nullptr) throw std::bad_alloc();
 #if defined(__linux__)
-  if (alignment == kHugePage) madvise(pointer, bytes, MADV_HUGEPAGE);  // a wish: nothing depends on it
+  if (alignment == kHugePage)
+    madvise(pointer, bytes, MADV_HUGEPAGE);  // a wish: nothing depends on it
 #endif
   // The slack is read by vector kernels and must not hold signalling garbage.
-  std::fill_n(reinterpret_cast<unsigned char*>(pointer + count), kSlackBytes, static_cast<unsigned char>(0));
+  std::fill_n(reinterpret_cast<unsigned char*>(pointer + count), kSlackBytes,
+              static_cast<unsigned char>(0));
   data_.reset(pointer);
 }
 

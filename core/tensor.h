@@ -21,7 +21,9 @@ struct Shape {
   std::size_t size() const { return saturating_product(static_cast<std::size_t>(n), item()); }
   /// Values of one image.
   std::size_t item() const {
-    return saturating_product(saturating_product(static_cast<std::size_t>(h), static_cast<std::size_t>(w)), static_cast<std::size_t>(c));
+    return saturating_product(
+        saturating_product(static_cast<std::size_t>(h), static_cast<std::size_t>(w)),
+        static_cast<std::size_t>(c));
   }
   Shape with_n(int batch) const { return {batch, h, w, c}; }
   bool operator==(const Shape&) const = default;

@@ -33,7 +33,8 @@ void ThreadPool::run(std::size_t count, void (*body)(void*, std::size_t), void* 
   pthreadpool_parallelize_1d(pool_, body, context, count, 0);
 }
 
-void ThreadPool::run_thread(std::size_t count, void (*body)(void*, std::size_t, std::size_t), void* context) {
+void ThreadPool::run_thread(std::size_t count, void (*body)(void*, std::size_t, std::size_t),
+                            void* context) {
   if (pool_ == nullptr || count < 2) {
     for (std::size_t i = 0; i < count; ++i) body(context, 0, i);
     return;

@@ -24,15 +24,20 @@ class ThreadPool {
   /// Calls `body(i)` for every i in [0, count), in any order, and waits. `body` must not throw.
   template <class Body>
   void parallel_for(std::size_t count, const Body& body) {
-    run(count, [](void* context, std::size_t i) { (*static_cast<const Body*>(context))(i); },
+    run(
+        count, [](void* context, std::size_t i) { (*static_cast<const Body*>(context))(i); },
         const_cast<void*>(static_cast<const void*>(&body)));
   }
 
   /// As above, and says which thread runs it, in [0, threads()): for scratch memory of its own.
   template <class Body>
   void parallel_for_thread(std::size_t count, const Body& body) {
-    run_thread(count, [](void* context, std::size_t thread, std::size_t i) { (*static_cast<const Body*>(context))(thread, i); },
-               const_cast<void*>(static_cast<const void*>(&body)));
+    run_thread(
+        count,
+        [](void* context, std::size_t thread, std::size_t i) {
+          (*static_cast<const Body*>(context))(thread, i);
+        },
+        const_cast<void*>(static_cast<const void*>(&body)));
   }
 
   /// As parallel_for over ranges: `body(begin, end)` for consecutive ranges of at most `grain` items.

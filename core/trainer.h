@@ -16,16 +16,16 @@ namespace pinhole {
 struct TrainerOptions {
   OptimizerOptions optimizer;
   int batch_size = 32;
-  std::uint64_t seed = 0;   // order of the images and Dropout's masks
+  std::uint64_t seed = 0;  // order of the images and Dropout's masks
   bool shuffle = true;
 };
 
 struct StepResult {
-  std::int64_t step = 0;    // from 1
-  int epoch = 0;            // from 1
-  int images = 0;           // in this batch
-  double loss = 0;          // mean over the batch, before the update
-  int correct = 0;          // predicted right, before the update
+  std::int64_t step = 0;  // from 1
+  int epoch = 0;  // from 1
+  int images = 0;  // in this batch
+  double loss = 0;  // mean over the batch, before the update
+  int correct = 0;  // predicted right, before the update
   bool end_of_epoch = false;
 };
 
@@ -56,7 +56,7 @@ class Trainer {
 };
 
 struct EvaluationResult {
-  double loss = 0;          // mean over the images
+  double loss = 0;  // mean over the images
   ConfusionMatrix confusion;
 };
 

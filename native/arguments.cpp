@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "backend.h"
 #include "error.h"
 #include "report.h"
 
@@ -46,6 +47,16 @@ CLI::Validator whole_number(unsigned long long least, unsigned long long largest
             return good ? std::string()
                         : text("got ", value, ", expected a whole number from ", least, " to ",
                                largest);
+          },
+          ""};
+}
+
+CLI::Validator backend_name() {
+  std::vector<std::string> names = backend_names();
+  names.insert(names.begin(), "auto");
+  return {[check = one_of(names)](std::string& value) {
+            std::string name = value.substr(0, value.find(':'));
+            return check(name).empty() ? std::string() : check(value);
           },
           ""};
 }

@@ -10,6 +10,8 @@ namespace pinhole {
 CLI::Validator number_from(double least, double end, bool open = false);
 /// Digits only, no sign, within [least, largest].
 CLI::Validator whole_number(unsigned long long least, unsigned long long largest);
+/// A name that make_backend takes, with an instruction set after a colon or without: "simd:avx2".
+CLI::Validator backend_name();
 /// One of `names`.
 CLI::Validator one_of(const std::vector<std::string>& names);
 

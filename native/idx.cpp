@@ -164,8 +164,8 @@ ImageDataset load_idx(const fs::path& folder, bool train, int height, int width,
                      ", the training part's largest is ", classes.size() - 1));
   }
 
-  ImageDataset dataset(height, width, channels, std::move(classes));
   check_images_fit_memory(labels.size(), height, width, channels);
+  ImageDataset dataset(height, width, channels, std::move(classes));
   dataset.reserve(labels.size());
   const std::size_t item = static_cast<std::size_t>(images.height) * images.width;
   const std::span<const std::uint8_t> pixels(images.pixels);

@@ -135,12 +135,12 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
                                ThreadPool& pool, LoadReport& report, const LoadProgress& progress) {
   struct Slot {
     std::vector<std::uint8_t> pixels;
-    std::string reason;          // why the file was skipped
+    std::string reason;  // why the file was skipped
     std::exception_ptr failure;  // not the file's fault
   };
-  ImageDataset dataset(height, width, channels, folder.classes);
   const std::size_t total = folder.samples.size();
   check_images_fit_memory(total, height, width, channels);
+  ImageDataset dataset(height, width, channels, folder.classes);
   dataset.reserve(total);
   const std::size_t block = static_cast<std::size_t>(pool.threads()) * 8;
   std::vector<Slot> slots(std::min(block, total));

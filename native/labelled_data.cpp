@@ -57,13 +57,12 @@ LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, cons
     return {.images = load_idx(folder.path, part == IdxPart::kTrain, input.h, input.w, input.c)};
   ProgressLine line;
   const Stopwatch clock;
-  const std::string label = "reading " + printable(folder.path.string());
   LoadReport report;
   ImageDataset images = load_image_folder(
       folder.images, input.h, input.w, input.c, pool, report,
       [&](std::size_t done, std::size_t total) {
         const double speed = static_cast<double>(done) / std::max(clock.seconds(), 1e-9);
-        line.update({.label = label,
+        line.update({.label = "reading images",
                      .done = done,
                      .total = total,
                      .images_per_second = speed,

@@ -79,7 +79,7 @@ void add_options(CLI::App& app, Options& options) {
   std::vector<std::string> backends = backend_names();
   backends.insert(backends.begin(), "auto");
   app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
-      ->check(one_of(backends))
+      ->check(backend_name())
       ->capture_default_str()
       ->type_name("NAME");
   app.add_option("--threads", options.threads, "Threads; 0 is one per core")

@@ -20,11 +20,11 @@ class Stopwatch {
 };
 
 struct Progress {
-  std::string_view label;        // "epoch 2/10"
-  std::size_t done = 0;          // images
-  std::size_t total = 0;         // images
+  std::string_view label;  // "epoch 2/10"
+  std::size_t done = 0;  // images
+  std::size_t total = 0;  // images
   double images_per_second = 0;  // 0: not known yet
-  double seconds_left = -1;      // below 0: not known yet
+  double seconds_left = -1;  // below 0: not known yet
   std::string_view detail = {};  // "loss 0.3121"; may be empty
 };
 

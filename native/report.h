@@ -16,9 +16,9 @@ struct EpochRecord {
   int epoch = 0;
   double train_loss =
       0;  // mean over the images as they were trained on, so before the epoch's later updates
-  double train_accuracy = 0;                     // likewise
+  double train_accuracy = 0;  // likewise
   std::optional<double> val_loss, val_accuracy;  // none without validation images
-  double seconds = 0;                            // of training, without validation
+  double seconds = 0;  // of training, without validation
   double images_per_second = 0;
 };
 

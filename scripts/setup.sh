@@ -174,7 +174,7 @@ read_trixie_index() {
   local keyring=/usr/share/keyrings/debian-archive-keyring.gpg dir=$CACHE/apt mirror
   # shellcheck disable=SC2016
   mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -E '/debian/?$' | head -n 1) || true
-  mirror=${mirror:-http://deb.debian.org/debian}
+  [ -n "$mirror" ] || fail "apt has no Debian mirror to take Debian 13's packages from; add one to /etc/apt/sources.list.d and run this again"
   mkdir -p "$dir/lists/partial" "$dir/archives/partial"
   printf '%s [signed-by=%s] %s trixie main\n' deb "$keyring" "$mirror" deb-src "$keyring" "$mirror" >"$dir/sources.list"
   cat >"$dir/apt.conf" <<EOF

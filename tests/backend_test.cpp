@@ -31,7 +31,8 @@ Tensor integers(std::size_t count, std::uint64_t seed, int range = 3) {
   Tensor t = values(count);
   Rng rng(seed);
   for (std::size_t i = 0; i < count; ++i)
-    t.data()[i] = static_cast<real>(static_cast<int>(rng.next() % static_cast<std::uint64_t>(2 * range + 1)) - range);
+    t.data()[i] = static_cast<real>(
+        static_cast<int>(rng.next() % static_cast<std::uint64_t>(2 * range + 1)) - range);
   return t;
 }
 
@@ -39,7 +40,8 @@ Tensor reals(std::size_t count, std::uint64_t seed, real low = -1, real high = 1
   Tensor t = values(count);
   Rng rng(seed);
   for (std::size_t i = 0; i < count; ++i)
-    t.data()[i] = low + (high - low) * static_cast<real>(rng.next() >> 40U) / static_cast<real>(1 << 24);
+    t.data()[i] =
+        low + (high - low) * static_cast<real>(rng.next() >> 40U) / static_cast<real>(1 << 24);
   return t;
 }
 
@@ -60,22 +62,28 @@ void expect_same(const Tensor& got, const Tensor& want, const std::string& what)
   ASSERT_EQ(got.size(), want.size());
   for (std::size_t i = 0; i < want.size(); ++i) {
     const real a = got.data()[i], b = want.data()[i];
-    ASSERT_TRUE(a == b || (std::isnan(a) && std::isnan(b))) << what << " at " << i << " of " << want.size() << ": " << a << ", expected " << b;
+    ASSERT_TRUE(a == b || (std::isnan(a) && std::isnan(b)))
+        << what << " at " << i << " of " << want.size() << ": " << a << ", expected " << b;
   }
 }
 
 /// `scale`: the sum of magnitudes behind each value.
-void expect_close(const Tensor& got, const Tensor& want, const Tensor& scale, const std::string& what) {
+void expect_close(const Tensor& got, const Tensor& want, const Tensor& scale,
+                  const std::string& what) {
   for (std::size_t i = 0; i < want.size(); ++i)
-    ASSERT_NEAR(got.data()[i], want.data()[i], 4e-6 * scale.data()[i] + 1e-30) << what << " at " << i;
+    ASSERT_NEAR(got.data()[i], want.data()[i], 4e-6 * scale.data()[i] + 1e-30)
+        << what << " at " << i;
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(real)) == 0; }
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(real)) == 0;
+}
 
 std::string text_of(const Conv2dGeometry& g) {
-  return text("conv ", g.n, "x", g.h, "x", g.w, "x", g.c, " -> ", g.oh, "x", g.ow, "x", g.oc, " kernel ", g.kh, "x", g.kw, " stride ", g.stride_h,
-              "x", g.stride_w, " padding ", g.pad_top, ",", g.pad_left, ",", g.pad_bottom, ",", g.pad_right, " dilation ", g.dilation_h, "x",
-              g.dilation_w, " groups ", g.groups, ": ");
+  return text("conv ", g.n, "x", g.h, "x", g.w, "x", g.c, " -> ", g.oh, "x", g.ow, "x", g.oc,
+              " kernel ", g.kh, "x", g.kw, " stride ", g.stride_h, "x", g.stride_w, " padding ",
+              g.pad_top, ",", g.pad_left, ",", g.pad_bottom, ",", g.pad_right, " dilation ",
+              g.dilation_h, "x", g.dilation_w, " groups ", g.groups, ": ");
 }
 
 struct Conv {
@@ -86,7 +94,9 @@ struct Conv {
   Conv2dGeometry geometry() const {
     const int oh = (h + pad_top + pad_bottom - dilation_h * (kh - 1) - 1) / stride_h + 1;
     const int ow = (w + pad_left + pad_right - dilation_w * (kw - 1) - 1) / stride_w + 1;
-    return {n, h, w, c, oh, ow, oc, kh, kw, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, dilation_h, dilation_w, groups};
+    return {n,        h,          w,         c,          oh,         ow,
+            oc,       kh,         kw,        stride_h,   stride_w,   pad_top,
+            pad_left, pad_bottom, pad_right, dilation_h, dilation_w, groups};
   }
 };
 
@@ -147,7 +157,8 @@ std::vector<Conv2dGeometry> conv_grid() {
     }
   }
   // Groups, depthwise, and a channel multiplier.
-  const int grouped[][3] = {{4, 6, 2}, {9, 9, 3}, {16, 32, 4}, {40, 24, 8}, {8, 8, 8}, {17, 17, 17}, {33, 33, 33}, {5, 10, 5}, {64, 64, 64}};
+  const int grouped[][3] = {{4, 6, 2},    {9, 9, 3},    {16, 32, 4}, {40, 24, 8}, {8, 8, 8},
+                            {17, 17, 17}, {33, 33, 33}, {5, 10, 5},  {64, 64, 64}};
   for (const auto& [c, oc, groups] : grouped) {
     for (const int stride : {1, 2}) {
       for (const int dilation : {1, 2}) {
@@ -179,8 +190,12 @@ std::vector<Conv2dGeometry> conv_grid() {
 
 std::size_t x_size(const Conv2dGeometry& g) { return Shape{g.n, g.h, g.w, g.c}.size(); }
 std::size_t y_size(const Conv2dGeometry& g) { return Shape{g.n, g.oh, g.ow, g.oc}.size(); }
-std::size_t w_size(const Conv2dGeometry& g) { return Shape{g.oc, g.kh, g.kw, g.c / g.groups}.size(); }
-std::size_t pooled_size(const Conv2dGeometry& g) { return Shape{g.n, g.oh / 2, g.ow / 2, g.oc}.size(); }
+std::size_t w_size(const Conv2dGeometry& g) {
+  return Shape{g.oc, g.kh, g.kw, g.c / g.groups}.size();
+}
+std::size_t pooled_size(const Conv2dGeometry& g) {
+  return Shape{g.n, g.oh / 2, g.ow / 2, g.oc}.size();
+}
 
 class BackendTest : public testing::TestWithParam<std::string> {
  protected:
@@ -191,7 +206,8 @@ class BackendTest : public testing::TestWithParam<std::string> {
 TEST_P(BackendTest, convolves_forward_as_the_reference) {
   for (const Conv2dGeometry& g : conv_grid()) {
     const Tensor x = integers(x_size(g), 1);
-    const Parameter w = parameter(integers(w_size(g), 2)), b = parameter(integers(static_cast<std::size_t>(g.oc), 3));
+    const Parameter w = parameter(integers(w_size(g), 2)),
+                    b = parameter(integers(static_cast<std::size_t>(g.oc), 3));
     for (const Parameter* bias : {&b, static_cast<const Parameter*>(nullptr)}) {
       Tensor got = unwritten(y_size(g)), want = unwritten(y_size(g));
       OpSlot op, reference_op;
@@ -238,13 +254,16 @@ TEST_P(BackendTest, fuses_convolution_relu_and_max_pool_forward_as_the_reference
   for (const Conv2dGeometry& g : conv_grid()) {
     if (g.oh < 2 || g.ow < 2) continue;
     const Tensor x = integers(x_size(g), 10);
-    const Parameter w = parameter(integers(w_size(g), 11, 2)), b = parameter(integers(static_cast<std::size_t>(g.oc), 12));
+    const Parameter w = parameter(integers(w_size(g), 11, 2)),
+                    b = parameter(integers(static_cast<std::size_t>(g.oc), 12));
     for (const Parameter* bias : {&b, static_cast<const Parameter*>(nullptr)}) {
       Tensor got = unwritten(pooled_size(g)), want = unwritten(pooled_size(g));
       std::vector<std::uint8_t> got_winner(got.size(), 99), want_winner(want.size(), 98);
       OpSlot op, reference_op;
-      fast_->conv2d_relu_max_pool2d_forward(g, x.data(), w, bias, got.data(), got_winner.data(), op);
-      reference_->conv2d_relu_max_pool2d_forward(g, x.data(), w, bias, want.data(), want_winner.data(), reference_op);
+      fast_->conv2d_relu_max_pool2d_forward(g, x.data(), w, bias, got.data(), got_winner.data(),
+                                            op);
+      reference_->conv2d_relu_max_pool2d_forward(g, x.data(), w, bias, want.data(),
+                                                 want_winner.data(), reference_op);
       ASSERT_NO_FATAL_FAILURE(expect_same(got, want, text_of(g) + "pooled y"));
       ASSERT_EQ(got_winner, want_winner) << text_of(g);
     }
@@ -267,14 +286,17 @@ TEST_P(BackendTest, fuses_convolution_relu_and_max_pool_backward_as_the_referenc
       Tensor got_b = beta == 0 ? unwritten(channels) : integers(channels, 18);
       Tensor want_b = beta == 0 ? unwritten(channels) : integers(channels, 18);
       OpSlot op, reference_op;
-      fast_->conv2d_relu_max_pool2d_backward(g, x.data(), w, dy.data(), winner.data(), got_x.data(), beta, got.data(), got_b.data(), op);
-      reference_->conv2d_relu_max_pool2d_backward(g, x.data(), w, dy.data(), winner.data(), want_x.data(), beta, want.data(),
-                                                  want_b.data(), reference_op);
+      fast_->conv2d_relu_max_pool2d_backward(g, x.data(), w, dy.data(), winner.data(), got_x.data(),
+                                             beta, got.data(), got_b.data(), op);
+      reference_->conv2d_relu_max_pool2d_backward(g, x.data(), w, dy.data(), winner.data(),
+                                                  want_x.data(), beta, want.data(), want_b.data(),
+                                                  reference_op);
       ASSERT_NO_FATAL_FAILURE(expect_same(got_x, want_x, text_of(g) + "dx through the pool"));
       ASSERT_NO_FATAL_FAILURE(expect_same(got, want, text_of(g) + "dw through the pool"));
       ASSERT_NO_FATAL_FAILURE(expect_same(got_b, want_b, text_of(g) + "db through the pool"));
       Tensor alone = beta == 0 ? unwritten(w_size(g)) : integers(w_size(g), 17);
-      fast_->conv2d_relu_max_pool2d_backward(g, x.data(), w, dy.data(), winner.data(), nullptr, beta, alone.data(), nullptr, op);
+      fast_->conv2d_relu_max_pool2d_backward(g, x.data(), w, dy.data(), winner.data(), nullptr,
+                                             beta, alone.data(), nullptr, op);
       ASSERT_NO_FATAL_FAILURE(expect_same(alone, want, text_of(g) + "dw through the pool, alone"));
     }
   }
@@ -296,7 +318,8 @@ std::vector<LinearGeometry> linear_grid() {
 TEST_P(BackendTest, computes_linear_forward_and_backward_as_the_reference) {
   for (const LinearGeometry& g : linear_grid()) {
     const std::string what = text("linear ", g.n, "x", g.in, " -> ", g.out, ": ");
-    const auto n = static_cast<std::size_t>(g.n), in = static_cast<std::size_t>(g.in), out = static_cast<std::size_t>(g.out);
+    const auto n = static_cast<std::size_t>(g.n), in = static_cast<std::size_t>(g.in),
+               out = static_cast<std::size_t>(g.out);
     const Tensor x = integers(n * in, 20), dy = integers(n * out, 21);
     const Parameter w = parameter(integers(in * out, 22)), b = parameter(integers(out, 23));
     OpSlot op, reference_op;
@@ -311,8 +334,10 @@ TEST_P(BackendTest, computes_linear_forward_and_backward_as_the_reference) {
     reference_->linear_backward_input(g, dy.data(), w, want_x.data(), reference_op);
     ASSERT_NO_FATAL_FAILURE(expect_same(got_x, want_x, what + "dx"));
     for (const real beta : {real(0), real(1)}) {
-      Tensor got = beta == 0 ? unwritten(in * out) : integers(in * out, 24), want = beta == 0 ? unwritten(in * out) : integers(in * out, 24);
-      Tensor got_b = beta == 0 ? unwritten(out) : integers(out, 25), want_b = beta == 0 ? unwritten(out) : integers(out, 25);
+      Tensor got = beta == 0 ? unwritten(in * out) : integers(in * out, 24),
+             want = beta == 0 ? unwritten(in * out) : integers(in * out, 24);
+      Tensor got_b = beta == 0 ? unwritten(out) : integers(out, 25),
+             want_b = beta == 0 ? unwritten(out) : integers(out, 25);
       fast_->linear_backward_weight(g, x.data(), dy.data(), beta, got.data(), got_b.data());
       reference_->linear_backward_weight(g, x.data(), dy.data(), beta, want.data(), want_b.data());
       ASSERT_NO_FATAL_FAILURE(expect_same(got, want, what + "dw"));
@@ -322,12 +347,14 @@ TEST_P(BackendTest, computes_linear_forward_and_backward_as_the_reference) {
 }
 
 TEST_P(BackendTest, applies_relu_as_the_reference_and_lets_nan_through) {
-  for (const std::size_t count : {std::size_t{1}, std::size_t{7}, std::size_t{16}, std::size_t{37}, std::size_t{100003}}) {
+  for (const std::size_t count :
+       {std::size_t{1}, std::size_t{7}, std::size_t{16}, std::size_t{37}, std::size_t{100003}}) {
     Tensor x = integers(count, 30);
     x.data()[count / 3] = -std::numeric_limits<real>::infinity();
     x.data()[count / 2] = std::numeric_limits<real>::quiet_NaN();
     const Tensor dy = integers(count, 31);
-    Tensor got = unwritten(count), want = unwritten(count), got_x = unwritten(count), want_x = unwritten(count);
+    Tensor got = unwritten(count), want = unwritten(count), got_x = unwritten(count),
+           want_x = unwritten(count);
     fast_->relu_forward(count, x.data(), got.data());
     reference_->relu_forward(count, x.data(), want.data());
     ASSERT_NO_FATAL_FAILURE(expect_same(got, want, "y"));
@@ -347,12 +374,16 @@ TEST_P(BackendTest, pools_as_the_reference_forward_and_backward) {
         for (const int pad : {0, 1}) {
           for (const int size : {4, 7, 12}) {
             if (pad * 2 > kernel) continue;
-            Pool2dGeometry g{2, size, size + 3, c, 0, 0, kernel, kernel == 3 ? 2 : kernel, stride, stride, pad, kernel == 3 ? 1 : pad};
+            Pool2dGeometry g{2,      size,   size + 3, c,
+                             0,      0,      kernel,   kernel == 3 ? 2 : kernel,
+                             stride, stride, pad,      kernel == 3 ? 1 : pad};
             g.oh = (g.h + 2 * g.pad_h - g.kh) / stride + 1;
             g.ow = (g.w + 2 * g.pad_w - g.kw) / stride + 1;
-            const std::string what = text("pool ", g.h, "x", g.w, "x", c, " kernel ", g.kh, "x", g.kw, " stride ", stride, " padding ", pad, ": ");
+            const std::string what = text("pool ", g.h, "x", g.w, "x", c, " kernel ", g.kh, "x",
+                                          g.kw, " stride ", stride, " padding ", pad, ": ");
             Tensor x = integers(Shape{g.n, g.h, g.w, c}.size(), 40);
-            for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] -= 4;  // padding must not win over negative values
+            for (std::size_t i = 0; i < x.size(); ++i)
+              x.data()[i] -= 4;  // padding must not win over negative values
             if (size == 7) x.data()[x.size() / 2] = std::numeric_limits<real>::quiet_NaN();
             const std::size_t outputs = Shape{g.n, g.oh, g.ow, c}.size();
             Tensor got = unwritten(outputs), want = unwritten(outputs);
@@ -374,7 +405,8 @@ TEST_P(BackendTest, pools_as_the_reference_forward_and_backward) {
 }
 
 TEST_P(BackendTest, takes_sgd_and_adam_steps_as_the_reference) {
-  for (const std::size_t count : {std::size_t{1}, std::size_t{9}, std::size_t{1000}, std::size_t{70001}}) {
+  for (const std::size_t count :
+       {std::size_t{1}, std::size_t{9}, std::size_t{1000}, std::size_t{70001}}) {
     const Tensor grad = reals(count, 50);
     Tensor one = values(count);
     one.fill(1);
@@ -384,9 +416,12 @@ TEST_P(BackendTest, takes_sgd_and_adam_steps_as_the_reference) {
           if (nesterov && momentum == 0) continue;
           const Backend::SgdStep s{0.1, momentum, 0.01, nesterov, first};
           Tensor got = reals(count, 51), want = reals(count, 51);
-          Tensor got_v = first ? unwritten(count) : reals(count, 52), want_v = first ? unwritten(count) : reals(count, 52);
-          fast_->sgd_step(s, count, grad.data(), got.data(), momentum == 0 ? nullptr : got_v.data());
-          reference_->sgd_step(s, count, grad.data(), want.data(), momentum == 0 ? nullptr : want_v.data());
+          Tensor got_v = first ? unwritten(count) : reals(count, 52),
+                 want_v = first ? unwritten(count) : reals(count, 52);
+          fast_->sgd_step(s, count, grad.data(), got.data(),
+                          momentum == 0 ? nullptr : got_v.data());
+          reference_->sgd_step(s, count, grad.data(), want.data(),
+                               momentum == 0 ? nullptr : want_v.data());
           ASSERT_NO_FATAL_FAILURE(expect_close(got, want, one, "value"));
           if (momentum != 0) {
             ASSERT_NO_FATAL_FAILURE(expect_close(got_v, want_v, one, "velocity"));
@@ -397,7 +432,8 @@ TEST_P(BackendTest, takes_sgd_and_adam_steps_as_the_reference) {
     for (const bool decoupled : {false, true}) {
       for (const std::int64_t step : {std::int64_t{1}, std::int64_t{50}}) {
         const Backend::AdamStep s{0.01, 0.9, 0.999, 1e-8, 0.05, decoupled, step};
-        Tensor got = reals(count, 53), want = reals(count, 53), got_m = reals(count, 54), want_m = reals(count, 54);
+        Tensor got = reals(count, 53), want = reals(count, 53), got_m = reals(count, 54),
+               want_m = reals(count, 54);
         Tensor got_v = reals(count, 55, 0.1F, 1), want_v = reals(count, 55, 0.1F, 1);
         fast_->adam_step(s, count, grad.data(), got.data(), got_m.data(), got_v.data());
         reference_->adam_step(s, count, grad.data(), want.data(), want_m.data(), want_v.data());
@@ -424,29 +460,37 @@ TEST_P(BackendTest, stays_within_rounding_of_the_reference_on_real_numbers) {
   const Tensor x = reals(x_size(g), 60), dy = reals(y_size(g), 61);
   const Parameter w = parameter(reals(w_size(g), 62));
   const Parameter w_size_only = parameter(positive(reals(w_size(g), 62)));
-  const Tensor x_positive = positive(reals(x_size(g), 60)), dy_positive = positive(reals(y_size(g), 61));
+  const Tensor x_positive = positive(reals(x_size(g), 60)),
+               dy_positive = positive(reals(y_size(g), 61));
   OpSlot op, reference_op;
   Tensor got = unwritten(y_size(g)), want = unwritten(y_size(g)), scale = unwritten(y_size(g));
   fast_->conv2d_forward(g, x.data(), w, nullptr, got.data(), op);
   reference_->conv2d_forward(g, x.data(), w, nullptr, want.data(), reference_op);
-  reference_->conv2d_forward(g, x_positive.data(), w_size_only, nullptr, scale.data(), reference_op);
+  reference_->conv2d_forward(g, x_positive.data(), w_size_only, nullptr, scale.data(),
+                             reference_op);
   expect_close(got, want, scale, "y");
-  Tensor got_x = unwritten(x_size(g)), want_x = unwritten(x_size(g)), scale_x = unwritten(x_size(g));
+  Tensor got_x = unwritten(x_size(g)), want_x = unwritten(x_size(g)),
+         scale_x = unwritten(x_size(g));
   fast_->conv2d_backward_input(g, dy.data(), w, got_x.data(), op);
   reference_->conv2d_backward_input(g, dy.data(), w, want_x.data(), reference_op);
-  reference_->conv2d_backward_input(g, dy_positive.data(), w_size_only, scale_x.data(), reference_op);
+  reference_->conv2d_backward_input(g, dy_positive.data(), w_size_only, scale_x.data(),
+                                    reference_op);
   expect_close(got_x, want_x, scale_x, "dx");
-  Tensor got_w = unwritten(w_size(g)), want_w = unwritten(w_size(g)), scale_w = unwritten(w_size(g));
+  Tensor got_w = unwritten(w_size(g)), want_w = unwritten(w_size(g)),
+         scale_w = unwritten(w_size(g));
   fast_->conv2d_backward_weight(g, x.data(), dy.data(), 0, got_w.data(), nullptr);
   reference_->conv2d_backward_weight(g, x.data(), dy.data(), 0, want_w.data(), nullptr);
-  reference_->conv2d_backward_weight(g, x_positive.data(), dy_positive.data(), 0, scale_w.data(), nullptr);
+  reference_->conv2d_backward_weight(g, x_positive.data(), dy_positive.data(), 0, scale_w.data(),
+                                     nullptr);
   expect_close(got_w, want_w, scale_w, "dw");
 }
 
 /// All results of a small training step, in one list.
 std::vector<Tensor> results(Backend& backend, const Conv2dGeometry& g) {
-  const Tensor x = reals(x_size(g), 70), dy = reals(y_size(g), 71), pooled_dy = reals(pooled_size(g), 72);
-  const Parameter w = parameter(reals(w_size(g), 73)), b = parameter(reals(static_cast<std::size_t>(g.oc), 74));
+  const Tensor x = reals(x_size(g), 70), dy = reals(y_size(g), 71),
+               pooled_dy = reals(pooled_size(g), 72);
+  const Parameter w = parameter(reals(w_size(g), 73)),
+                  b = parameter(reals(static_cast<std::size_t>(g.oc), 74));
   OpSlot op;
   std::vector<Tensor> out;
   out.push_back(unwritten(y_size(g)));
@@ -460,8 +504,10 @@ std::vector<Tensor> results(Backend& backend, const Conv2dGeometry& g) {
   out.push_back(unwritten(pooled_size(g)));
   std::vector<std::uint8_t> winner(pooled_size(g));
   backend.conv2d_relu_max_pool2d_forward(g, x.data(), w, &b, out.back().data(), winner.data(), op);
-  Tensor dx = unwritten(x_size(g)), dw = unwritten(w_size(g)), pooled_db = unwritten(static_cast<std::size_t>(g.oc));
-  backend.conv2d_relu_max_pool2d_backward(g, x.data(), w, pooled_dy.data(), winner.data(), dx.data(), 0, dw.data(), pooled_db.data(), op);
+  Tensor dx = unwritten(x_size(g)), dw = unwritten(w_size(g)),
+         pooled_db = unwritten(static_cast<std::size_t>(g.oc));
+  backend.conv2d_relu_max_pool2d_backward(g, x.data(), w, pooled_dy.data(), winner.data(),
+                                          dx.data(), 0, dw.data(), pooled_db.data(), op);
   out.push_back(std::move(dx));
   out.push_back(std::move(dw));
   out.push_back(std::move(pooled_db));
@@ -475,7 +521,8 @@ std::vector<Tensor> results(Backend& backend, const Conv2dGeometry& g) {
   out.push_back(unwritten(pooled_size(g)));
   backend.linear_backward_input(linear, ly.data(), lw, out.back().data(), linear_op);
   out.push_back(unwritten(lw.value.size()));
-  backend.linear_backward_weight(linear, pooled_dy.data(), ly.data(), 0, out.back().data(), nullptr);
+  backend.linear_backward_weight(linear, pooled_dy.data(), ly.data(), 0, out.back().data(),
+                                 nullptr);
   return out;
 }
 
@@ -483,14 +530,18 @@ TEST_P(BackendTest, gives_the_same_bits_for_any_number_of_threads) {
   Conv shapes[4];
   shapes[0].c = 3, shapes[0].oc = 16, shapes[0].h = 50, shapes[0].w = 64, shapes[0].n = 5;
   shapes[1].c = 32, shapes[1].oc = 48, shapes[1].h = 31, shapes[1].w = 20, shapes[1].n = 2;
-  shapes[2].c = 24, shapes[2].oc = 40, shapes[2].h = 28, shapes[2].w = 28, shapes[2].n = 1, shapes[2].stride_h = shapes[2].stride_w = 2;
-  shapes[3].c = 64, shapes[3].oc = 64, shapes[3].h = 40, shapes[3].w = 40, shapes[3].n = 3, shapes[3].groups = 64;
+  shapes[2].c = 24, shapes[2].oc = 40, shapes[2].h = 28, shapes[2].w = 28, shapes[2].n = 1,
+  shapes[2].stride_h = shapes[2].stride_w = 2;
+  shapes[3].c = 64, shapes[3].oc = 64, shapes[3].h = 40, shapes[3].w = 40, shapes[3].n = 3,
+  shapes[3].groups = 64;
   for (const Conv& shape : shapes) {
     const Conv2dGeometry g = shape.geometry();
     const std::vector<Tensor> one = results(*make_backend(GetParam(), 1), g);
     for (const int threads : {2, 3, 5}) {
       const std::vector<Tensor> many = results(*make_backend(GetParam(), threads), g);
-      for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(same_bits(one[i], many[i])) << text_of(g) << "result " << i << ", " << threads << " threads";
+      for (std::size_t i = 0; i < one.size(); ++i)
+        EXPECT_TRUE(same_bits(one[i], many[i]))
+            << text_of(g) << "result " << i << ", " << threads << " threads";
     }
   }
 }
@@ -501,29 +552,38 @@ TEST_P(BackendTest, sees_new_weights_once_they_are_marked_changed) {
   conv.oc = 24;
   conv.h = conv.w = 12;
   const Conv2dGeometry g = conv.geometry();
-  const Tensor x = integers(x_size(g), 80), dy = integers(y_size(g), 81), pooled_dy = integers(pooled_size(g), 82);
-  Parameter w = parameter(integers(w_size(g), 83)), b = parameter(integers(static_cast<std::size_t>(g.oc), 84));
+  const Tensor x = integers(x_size(g), 80), dy = integers(y_size(g), 81),
+               pooled_dy = integers(pooled_size(g), 82);
+  Parameter w = parameter(integers(w_size(g), 83)),
+            b = parameter(integers(static_cast<std::size_t>(g.oc), 84));
   OpSlot op, reference_op;
   for (int round = 0; round < 3; ++round) {
-    Tensor got = unwritten(y_size(g)), want = unwritten(y_size(g)), got_x = unwritten(x_size(g)), want_x = unwritten(x_size(g));
-    Tensor got_p = unwritten(pooled_size(g)), want_p = unwritten(pooled_size(g)), got_px = unwritten(x_size(g)), want_px = unwritten(x_size(g));
+    Tensor got = unwritten(y_size(g)), want = unwritten(y_size(g)), got_x = unwritten(x_size(g)),
+           want_x = unwritten(x_size(g));
+    Tensor got_p = unwritten(pooled_size(g)), want_p = unwritten(pooled_size(g)),
+           got_px = unwritten(x_size(g)), want_px = unwritten(x_size(g));
     Tensor dw = unwritten(w_size(g));
     std::vector<std::uint8_t> winner(pooled_size(g));
     fast_->conv2d_forward(g, x.data(), w, &b, got.data(), op);
     fast_->conv2d_backward_input(g, dy.data(), w, got_x.data(), op);
     fast_->conv2d_relu_max_pool2d_forward(g, x.data(), w, &b, got_p.data(), winner.data(), op);
-    fast_->conv2d_relu_max_pool2d_backward(g, x.data(), w, pooled_dy.data(), winner.data(), got_px.data(), 0, dw.data(), nullptr, op);
+    fast_->conv2d_relu_max_pool2d_backward(g, x.data(), w, pooled_dy.data(), winner.data(),
+                                           got_px.data(), 0, dw.data(), nullptr, op);
     reference_->conv2d_forward(g, x.data(), w, &b, want.data(), reference_op);
     reference_->conv2d_backward_input(g, dy.data(), w, want_x.data(), reference_op);
-    reference_->conv2d_relu_max_pool2d_forward(g, x.data(), w, &b, want_p.data(), winner.data(), reference_op);
-    reference_->conv2d_relu_max_pool2d_backward(g, x.data(), w, pooled_dy.data(), winner.data(), want_px.data(), 0, dw.data(), nullptr, reference_op);
+    reference_->conv2d_relu_max_pool2d_forward(g, x.data(), w, &b, want_p.data(), winner.data(),
+                                               reference_op);
+    reference_->conv2d_relu_max_pool2d_backward(g, x.data(), w, pooled_dy.data(), winner.data(),
+                                                want_px.data(), 0, dw.data(), nullptr,
+                                                reference_op);
     ASSERT_NO_FATAL_FAILURE(expect_same(got, want, text("y in round ", round)));
     ASSERT_NO_FATAL_FAILURE(expect_same(got_x, want_x, text("dx in round ", round)));
     ASSERT_NO_FATAL_FAILURE(expect_same(got_p, want_p, text("pooled y in round ", round)));
     ASSERT_NO_FATAL_FAILURE(expect_same(got_px, want_px, text("pooled dx in round ", round)));
     // Once the weights, once the bias alone.
     Parameter& moved = round == 0 ? w : b;
-    for (std::size_t i = 0; i < moved.value.size(); ++i) moved.value.data()[i] += static_cast<real>(i % 3) - 1;
+    for (std::size_t i = 0; i < moved.value.size(); ++i)
+      moved.value.data()[i] += static_cast<real>(i % 3) - 1;
     moved.changed();
   }
 }
@@ -534,13 +594,16 @@ TEST_P(BackendTest, serves_another_batch_and_another_shape_from_the_same_slot) {
   conv.c = 5;
   conv.oc = 11;
   const Parameter w = parameter(integers(w_size(conv.geometry()), 90));
-  for (const auto& [n, size, stride] : {std::tuple{1, 9, 1}, std::tuple{4, 9, 1}, std::tuple{2, 14, 1}, std::tuple{2, 14, 2}, std::tuple{1, 9, 1}}) {
+  for (const auto& [n, size, stride] :
+       {std::tuple{1, 9, 1}, std::tuple{4, 9, 1}, std::tuple{2, 14, 1}, std::tuple{2, 14, 2},
+        std::tuple{1, 9, 1}}) {
     conv.n = n;
     conv.h = conv.w = size;
     conv.stride_h = conv.stride_w = stride;
     const Conv2dGeometry g = conv.geometry();
     const Tensor x = integers(x_size(g), 91), dy = integers(y_size(g), 92);
-    Tensor got = unwritten(y_size(g)), want = unwritten(y_size(g)), got_x = unwritten(x_size(g)), want_x = unwritten(x_size(g));
+    Tensor got = unwritten(y_size(g)), want = unwritten(y_size(g)), got_x = unwritten(x_size(g)),
+           want_x = unwritten(x_size(g));
     fast_->conv2d_forward(g, x.data(), w, nullptr, got.data(), op);
     fast_->conv2d_backward_input(g, dy.data(), w, got_x.data(), op);
     reference_->conv2d_forward(g, x.data(), w, nullptr, want.data(), reference_op);
@@ -560,12 +623,14 @@ TEST_P(BackendTest, never_loses_a_nan_on_the_way_through_a_fused_block) {
     Tensor x = integers(x_size(g), 95);
     x.data()[where] = std::numeric_limits<real>::quiet_NaN();
     const Parameter w = parameter(integers(w_size(g), 96));
-    Tensor got = unwritten(pooled_size(g)), want = unwritten(pooled_size(g)), y = unwritten(y_size(g));
+    Tensor got = unwritten(pooled_size(g)), want = unwritten(pooled_size(g)),
+           y = unwritten(y_size(g));
     got.fill(0);
     std::vector<std::uint8_t> winner(got.size()), want_winner(got.size());
     OpSlot op, reference_op;
     fast_->conv2d_relu_max_pool2d_forward(g, x.data(), w, nullptr, got.data(), winner.data(), op);
-    reference_->conv2d_relu_max_pool2d_forward(g, x.data(), w, nullptr, want.data(), want_winner.data(), reference_op);
+    reference_->conv2d_relu_max_pool2d_forward(g, x.data(), w, nullptr, want.data(),
+                                               want_winner.data(), reference_op);
     ASSERT_NO_FATAL_FAILURE(expect_same(got, want, "pooled y"));
     int lost = 0, kept = 0;
     for (std::size_t i = 0; i < got.size(); ++i) kept += std::isnan(got.data()[i]) ? 1 : 0;
@@ -580,18 +645,22 @@ TEST_P(BackendTest, never_loses_a_nan_on_the_way_through_a_fused_block) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(fast, BackendTest, testing::ValuesIn(fast_backends()), [](const testing::TestParamInfo<std::string>& one) {
-  std::string name = one.param;
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(fast, BackendTest, testing::ValuesIn(fast_backends()),
+                         [](const testing::TestParamInfo<std::string>& one) {
+                           std::string name = one.param;
+                           for (char& c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+                           return name;
+                         });
 
 TEST(make_backend, knows_every_backend_by_name_and_says_what_it_runs_on) {
   for (const std::string& name : backend_names()) {
     const std::shared_ptr<Backend> backend = make_backend(name, 2);
     EXPECT_EQ(backend->name(), name);
     EXPECT_NE(backend->description().find(name), std::string::npos);
-    const std::string threads = backend->pool().threads() == 1 ? "1 thread" : "2 threads";  // a build without threads has one
+    const std::string threads = backend->pool().threads() == 1
+                                    ? "1 thread"
+                                    : "2 threads";  // a build without threads has one
     EXPECT_NE(backend->description().find(threads), std::string::npos) << backend->description();
   }
   const std::shared_ptr<Backend> automatic = make_backend("auto", 1);

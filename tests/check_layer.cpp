@@ -22,7 +22,8 @@ struct Run {
       : backend(make_backend(backend_name, threads)) {
     const Json json = parse_json(spec, "spec");
     const Shape item = input.with_n(1);
-    layer = make_layer(json, {.input = item, .flattened = item, .classes = 3, .prefix = "layer"}, "[layer]");
+    layer = make_layer(json, {.input = item, .flattened = item, .classes = 3, .prefix = "layer"},
+                       "[layer]");
     context.training = true;
     context.seed = 7;
     context.step = 3;
@@ -46,26 +47,28 @@ struct Run {
   double objective() {
     forward();
     double sum = 0;
-    for (std::size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(y.data()[i]) * static_cast<double>(dy.data()[i]);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      sum += static_cast<double>(y.data()[i]) * static_cast<double>(dy.data()[i]);
     return sum;
   }
 };
 
 double largest(const Tensor& tensor) {
   double most = 0;
-  for (std::size_t i = 0; i < tensor.size(); ++i) most = std::max(most, std::abs(static_cast<double>(tensor.data()[i])));
+  for (std::size_t i = 0; i < tensor.size(); ++i)
+    most = std::max(most, std::abs(static_cast<double>(tensor.data()[i])));
   return most;
 }
 
-void expect_close(const Tensor& got, const Tensor& want, double tolerance, const std::string& what) {
+void expect_close(const Tensor& got, const Tensor& want, double tolerance,
+                  const std::string& what) {
   ASSERT_EQ(got.shape(), want.shape()) << what;
   const double limit = tolerance * (1 + largest(want));
   for (std::size_t i = 0; i < want.size(); ++i) {
-    ASSERT_NEAR(got.data()[i], want.data()[i], limit) << what << " at " << i << " of " << want.size();
+    ASSERT_NEAR(got.data()[i], want.data()[i], limit)
+        << what << " at " << i << " of " << want.size();
   }
 }
-
-void copy(const Tensor& from, Tensor& to) { std::copy_n(from.data(), from.size(), to.data()); }
 
 #ifdef PINHOLE_DOUBLE
 
@@ -73,7 +76,8 @@ void check_gradients(const std::string& spec, const Shape& input) {
   Run run(spec, input, "reference");
   run.forward();
   run.backward();
-  const auto check = [&](Tensor& values, const Tensor& gradient, const std::string& what, const std::function<void()>& changed) {
+  const auto check = [&](Tensor& values, const Tensor& gradient, const std::string& what,
+                         const std::function<void()>& changed) {
     constexpr double kStep = 1e-5;
     constexpr double kTolerance = 1e-8;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -87,7 +91,8 @@ void check_gradients(const std::string& spec, const Shape& input) {
       values.data()[i] = kept;
       changed();
       const double numeric = (above - below) / (2 * kStep);
-      ASSERT_NEAR(gradient.data()[i], numeric, kTolerance * (1 + std::abs(numeric))) << spec << ": d" << what << " at " << i;
+      ASSERT_NEAR(gradient.data()[i], numeric, kTolerance * (1 + std::abs(numeric)))
+          << spec << ": d" << what << " at " << i;
     }
   };
   check(run.x, run.dx, "input", [] {});
@@ -98,6 +103,8 @@ void check_gradients(const std::string& spec, const Shape& input) {
 }
 
 #else
+
+void copy(const Tensor& from, Tensor& to) { std::copy_n(from.data(), from.size(), to.data()); }
 
 void check_backends(const std::string& spec, const Shape& input) {
   constexpr double kTolerance = 3e-5;
@@ -114,7 +121,8 @@ void check_backends(const std::string& spec, const Shape& input) {
     expect_close(got.dx, want.dx, kTolerance, text(spec, " on ", name, ": dx"));
     const auto parameters = got.layer->parameters();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      expect_close(parameters[i]->grad, want.layer->parameters()[i]->grad, kTolerance, text(spec, " on ", name, ": d", parameters[i]->name));
+      expect_close(parameters[i]->grad, want.layer->parameters()[i]->grad, kTolerance,
+                   text(spec, " on ", name, ": d", parameters[i]->name));
     }
     // A weight that changes between two calls must be seen (backends keep packed copies).
     if (!parameters.empty()) {
@@ -126,7 +134,8 @@ void check_backends(const std::string& spec, const Shape& input) {
       }
       changed.forward();
       got.forward();
-      expect_close(got.y, changed.y, kTolerance, text(spec, " on ", name, ": y after the weight changed"));
+      expect_close(got.y, changed.y, kTolerance,
+                   text(spec, " on ", name, ": y after the weight changed"));
     }
   }
 }
@@ -136,14 +145,18 @@ void check_backends(const std::string& spec, const Shape& input) {
 void check_shape_rule(const std::string& spec, const Shape& input) {
   Run run(spec, input, "reference");
   EXPECT_EQ(run.layer->output_shape(input).n, input.n);
-  EXPECT_EQ(run.layer->output_shape(input.with_n(1)).with_n(input.n), run.layer->output_shape(input)) << spec;
+  EXPECT_EQ(run.layer->output_shape(input.with_n(1)).with_n(input.n),
+            run.layer->output_shape(input))
+      << spec;
   // Every output is written: none keeps what was there.
   run.y.fill(std::numeric_limits<real>::quiet_NaN());
   run.dx.fill(std::numeric_limits<real>::quiet_NaN());
   run.forward();
   run.backward();
-  for (std::size_t i = 0; i < run.y.size(); ++i) ASSERT_FALSE(std::isnan(run.y.data()[i])) << spec << ": y at " << i << " is never written";
-  for (std::size_t i = 0; i < run.dx.size(); ++i) ASSERT_FALSE(std::isnan(run.dx.data()[i])) << spec << ": dx at " << i << " is never written";
+  for (std::size_t i = 0; i < run.y.size(); ++i)
+    ASSERT_FALSE(std::isnan(run.y.data()[i])) << spec << ": y at " << i << " is never written";
+  for (std::size_t i = 0; i < run.dx.size(); ++i)
+    ASSERT_FALSE(std::isnan(run.dx.data()[i])) << spec << ": dx at " << i << " is never written";
 }
 
 void check_accumulation(const std::string& spec, const Shape& input) {
@@ -157,7 +170,8 @@ void check_accumulation(const std::string& spec, const Shape& input) {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     Tensor& grad = parameters[i]->grad;
     for (std::size_t j = 0; j < grad.size(); ++j) grad.data()[j] *= 2;
-    expect_close(twice.layer->parameters()[i]->grad, grad, 1e-5, text(spec, ": two backwards of ", parameters[i]->name));
+    expect_close(twice.layer->parameters()[i]->grad, grad, 1e-5,
+                 text(spec, ": two backwards of ", parameters[i]->name));
   }
   expect_close(twice.dx, once.dx, 0, text(spec, ": dx is assigned, not added"));
 }
@@ -169,7 +183,8 @@ void check_in_place(const std::string& spec, const Shape& input) {
   apart.backward();
   for (const std::string& name : backend_names()) {
     Run same(spec, input, name);
-    ASSERT_EQ(same.x.size(), same.y.size()) << spec << " works in place but changes the number of values";
+    ASSERT_EQ(same.x.size(), same.y.size())
+        << spec << " works in place but changes the number of values";
     Tensor y = Tensor::borrow(same.y.shape(), same.x.data());
     same.layer->forward(same.context, same.x, y);
     expect_close(y, apart.y, 1e-6, text(spec, " in place on ", name, ": y"));
@@ -211,10 +226,12 @@ void check_layer(const std::string& spec, const Shape& input) {
 void expect_layer_error(const std::string& spec, const Shape& input, const std::string& expected) {
   try {
     const Shape item = input.with_n(1);
-    make_layer(parse_json(spec, "spec"), {.input = item, .flattened = item, .classes = 3, .prefix = "layer"}, "[layer]");
+    make_layer(parse_json(spec, "spec"),
+               {.input = item, .flattened = item, .classes = 3, .prefix = "layer"}, "[layer]");
     FAIL() << spec << " was accepted";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << "got: " << error.what() << "\nwanted: " << expected;
+    EXPECT_NE(std::string(error.what()).find(expected), std::string::npos)
+        << "got: " << error.what() << "\nwanted: " << expected;
   }
 }
 

@@ -57,7 +57,7 @@ struct Result {
 class Process {
  public:
   struct Setup {
-    fs::path folder = {};               // where it runs
+    fs::path folder = {};  // where it runs
     rlim_t file_limit = RLIM_INFINITY;  // bytes it may write to one file
     bool err_to_terminal = false;
     std::string out_to = {};  // instead of a file of ours
@@ -880,7 +880,8 @@ TEST_F(CommandLine, damaged_model_files_are_refused_and_never_crash) {
     expect_one_sentence(run(good.substr(0, good.size() * part / 16)), "native_classify",
                         {"bad.safetensors"});
   }
-  expect_one_sentence(run(good.substr(0, good.size() - 1)), "native_classify", {"bad.safetensors"});
+  expect_one_sentence(run(good.substr(0, good.size() - 1)), "native_classify",
+                      {"bad.safetensors", "truncated"});
   expect_one_sentence(run(good + '\0'), "native_classify", {"bad.safetensors"});
 
   std::uint64_t header = 0;

@@ -27,7 +27,8 @@ namespace {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
 constexpr std::size_t kReferenceSteps = 3;
 #else
-constexpr std::size_t kReferenceSteps = 7;  // one epoch with its last, smaller batch, and the first step of the next
+constexpr std::size_t kReferenceSteps =
+    7;  // one epoch with its last, smaller batch, and the first step of the next
 #endif
 
 std::vector<std::uint8_t> read_source_file(const std::string& path) {
@@ -40,7 +41,9 @@ Safetensors read_golden(const std::string& name) {
   return read_safetensors(read_source_file("tests/golden/" + name + ".safetensors"), name);
 }
 
-Json cases_of(const Safetensors& golden) { return parse_json(golden.metadata.at("cases"), "cases"); }
+Json cases_of(const Safetensors& golden) {
+  return parse_json(golden.metadata.at("cases"), "cases");
+}
 
 /// The tensors whose names start with `prefix`, without it.
 Safetensors with_prefix(const Safetensors& golden, const std::string& prefix) {
@@ -54,24 +57,27 @@ Safetensors with_prefix(const Safetensors& golden, const std::string& prefix) {
 /// Images [n, h, w, c], or logits [n, k] as [n, 1, 1, k].
 Tensor to_tensor(const StoredTensor& stored) {
   const auto size = [&](std::size_t i) { return static_cast<int>(stored.shape.at(i)); };
-  Tensor tensor(stored.shape.size() == 4 ? Shape{size(0), size(1), size(2), size(3)} : Shape{size(0), 1, 1, size(1)});
+  Tensor tensor(stored.shape.size() == 4 ? Shape{size(0), size(1), size(2), size(3)}
+                                         : Shape{size(0), 1, 1, size(1)});
   std::copy(stored.values.begin(), stored.values.end(), tensor.data());
   return tensor;
 }
 
 /// Every value within `tolerance` of the largest magnitude in `want`.
-testing::AssertionResult near(std::span<const real> got, std::span<const float> want, double tolerance, double factor = 1) {
+testing::AssertionResult near(std::span<const real> got, std::span<const float> want,
+                              double tolerance, double factor = 1) {
   if (got.size() != want.size()) {
     return testing::AssertionFailure() << got.size() << " values, PyTorch has " << want.size();
   }
   double scale = 1e-7;
-  for (const float value : want) scale = std::max(scale, std::abs(static_cast<double>(value) * factor));
+  for (const float value : want)
+    scale = std::max(scale, std::abs(static_cast<double>(value) * factor));
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double expected = static_cast<double>(want[i]) * factor;
     // Written so that a NaN fails.
     if (!(std::abs(static_cast<double>(got[i]) - expected) <= tolerance * scale)) {
-      return testing::AssertionFailure() << "value " << i << " is " << got[i] << ", PyTorch has " << expected
-                                         << " (allowed: " << tolerance * scale << ")";
+      return testing::AssertionFailure() << "value " << i << " is " << got[i] << ", PyTorch has "
+                                         << expected << " (allowed: " << tolerance * scale << ")";
     }
   }
   return testing::AssertionSuccess();
@@ -85,7 +91,8 @@ INSTANTIATE_TEST_SUITE_P(Backends, PyTorchGolden, testing::ValuesIn(backend_name
                          [](const auto& backend) { return backend.param; });
 
 TEST_P(PyTorchGolden, EveryLayerGivesPyTorchsOutputsAndGradients) {
-  constexpr double kTolerance = 1e-5;  // of the largest value of each tensor; sums here have up to 400 terms
+  constexpr double kTolerance =
+      1e-5;  // of the largest value of each tensor; sums here have up to 400 terms
   const Safetensors golden = read_golden("layers");
   const Json cases = cases_of(golden);
   ASSERT_GT(cases.size(), 60U);
@@ -93,7 +100,9 @@ TEST_P(PyTorchGolden, EveryLayerGivesPyTorchsOutputsAndGradients) {
   for (const Json& test : cases) {
     const std::string key = test["key"].get<std::string>() + "/";
     SCOPED_TRACE(test["spec"]["name"].get<std::string>());
-    const auto stored = [&](const std::string& name) -> const StoredTensor& { return golden.tensors.at(key + name); };
+    const auto stored = [&](const std::string& name) -> const StoredTensor& {
+      return golden.tensors.at(key + name);
+    };
 
     Model model(test["spec"], 0, backend);
     load_state_dict(model, with_prefix(golden, key + "state/"), "golden");
@@ -101,7 +110,8 @@ TEST_P(PyTorchGolden, EveryLayerGivesPyTorchsOutputsAndGradients) {
     if (golden.tensors.contains(key + "probabilities")) {
       EXPECT_TRUE(near(values(model.predict(x)), stored("probabilities").values, kTolerance));
     }
-    EXPECT_TRUE(near(values(model.forward(x)), stored("y").values, kTolerance)) << "y in evaluation";
+    EXPECT_TRUE(near(values(model.forward(x)), stored("y").values, kTolerance))
+        << "y in evaluation";
     if (test["evaluate"].get<bool>()) continue;
 
     const Tensor dy = to_tensor(stored("dy"));
@@ -112,14 +122,17 @@ TEST_P(PyTorchGolden, EveryLayerGivesPyTorchsOutputsAndGradients) {
     for (const int times : {1, 2}) {
       SCOPED_TRACE(times == 1 ? "first backward" : "second backward, without zero_grad");
       Tensor dx;
-      EXPECT_TRUE(near(values(model.forward(x, true)), stored("y").values, kTolerance)) << "y in training";
+      EXPECT_TRUE(near(values(model.forward(x, true)), stored("y").values, kTolerance))
+          << "y in training";
       model.backward(x, dy, &dx);
       EXPECT_TRUE(near(values(dx), stored("dx").values, kTolerance)) << "dx";
       const auto parameters = model.parameters(), wanted = expected.parameters();
       ASSERT_EQ(parameters.size(), wanted.size());
       for (std::size_t i = 0; i < parameters.size(); ++i) {
-        const std::vector<float> want(wanted[i]->value.data(), wanted[i]->value.data() + wanted[i]->value.size());
-        EXPECT_TRUE(near(values(parameters[i]->grad), want, kTolerance, times)) << "gradient of " << parameters[i]->name;
+        const std::vector<float> want(wanted[i]->value.data(),
+                                      wanted[i]->value.data() + wanted[i]->value.size());
+        EXPECT_TRUE(near(values(parameters[i]->grad), want, kTolerance, times))
+            << "gradient of " << parameters[i]->name;
       }
     }
     model.zero_grad();
@@ -127,7 +140,8 @@ TEST_P(PyTorchGolden, EveryLayerGivesPyTorchsOutputsAndGradients) {
     model.backward(x, dy);
     for (std::size_t i = 0; i < model.parameters().size(); ++i) {
       const Tensor& want = expected.parameters()[i]->value;
-      EXPECT_TRUE(near(values(model.parameters()[i]->grad), std::vector<float>(want.data(), want.data() + want.size()), kTolerance))
+      EXPECT_TRUE(near(values(model.parameters()[i]->grad),
+                       std::vector<float>(want.data(), want.data() + want.size()), kTolerance))
           << "gradient of " << model.parameters()[i]->name << " after zero_grad";
     }
   }
@@ -143,8 +157,9 @@ TEST(PyTorchGolden, LossesGivePyTorchsValuesAndGradients) {
     const Tensor logits = to_tensor(golden.tensors.at(key + "logits"));
     const auto labels = test["labels"].get<std::vector<int>>();
     Tensor dlogits;
-    const double got = test["kind"] == "cross_entropy" ? cross_entropy(logits, labels, dlogits)
-                                                       : binary_cross_entropy(logits, labels, dlogits);
+    const double got = test["kind"] == "cross_entropy"
+                           ? cross_entropy(logits, labels, dlogits)
+                           : binary_cross_entropy(logits, labels, dlogits);
     const double want = golden.tensors.at(key + "value").values.at(0);
     EXPECT_NEAR(got, want, 2e-7 * std::max(1.0, std::abs(want)));
     EXPECT_TRUE(near(values(dlogits), golden.tensors.at(key + "dlogits").values, 2e-7));
@@ -190,24 +205,29 @@ TEST_P(PyTorchGolden, OptimizersFollowPyTorchsRulesForTenSteps) {
         parameters[p].zero_grad();
         parameters[p].take_beta();
         const std::size_t count = parameters[p].value.size();
-        std::copy_n(golden.tensors.at("grads" + std::to_string(p)).values.begin() + static_cast<std::ptrdiff_t>(step * count), count,
-                    parameters[p].grad.data());
+        std::copy_n(golden.tensors.at("grads" + std::to_string(p)).values.begin() +
+                        static_cast<std::ptrdiff_t>(step * count),
+                    count, parameters[p].grad.data());
         pointers.push_back(&parameters[p]);
         versions.push_back(parameters[p].version);
       }
       optimizer->step(*backend, pointers);
       for (std::size_t p = 0; p < parameters.size(); ++p) {
         const std::size_t count = parameters[p].value.size();
-        const std::vector<float>& want = golden.tensors.at(test["key"].get<std::string>() + "/values" + std::to_string(p)).values;
+        const std::vector<float>& want =
+            golden.tensors.at(test["key"].get<std::string>() + "/values" + std::to_string(p))
+                .values;
         for (std::size_t i = 0; i < count; ++i) {
           const double expected = want[step * count + i];
           // Relative to the largest that this value has been: a value that comes back to nearly 0 keeps its rounding.
           double largest = 0.1;
-          for (std::size_t before = 0; before <= step; ++before) largest = std::max(largest, std::abs(static_cast<double>(want[before * count + i])));
+          for (std::size_t before = 0; before <= step; ++before)
+            largest = std::max(largest, std::abs(static_cast<double>(want[before * count + i])));
           ASSERT_NEAR(parameters[p].value.data()[i], expected, kTolerance * largest)
               << "parameter " << p << ", value " << i << ", step " << step + 1;
         }
-        EXPECT_GT(parameters[p].version, versions[p]) << "a step must raise the version, or packed weights go stale";
+        EXPECT_GT(parameters[p].version, versions[p])
+            << "a step must raise the version, or packed weights go stale";
       }
     }
   }
@@ -223,7 +243,8 @@ ImageDataset curve_images(std::uint64_t seed, const Shape& input, int classes, i
   std::vector<std::uint8_t> pixels(input.item());
   for (int i = 0; i < images; ++i) {
     const auto index = static_cast<std::uint64_t>(i);
-    const int label = static_cast<int>(Rng(seed, 100).at(index) % static_cast<std::uint64_t>(classes));
+    const int label =
+        static_cast<int>(Rng(seed, 100).at(index) % static_cast<std::uint64_t>(classes));
     const Rng noise(seed, 200 + index);
     for (std::size_t j = 0; j < pixels.size(); ++j) {
       const bool bright = static_cast<int>(j / row) / band % classes == label;
@@ -245,10 +266,12 @@ Safetensors curve_weights(std::uint64_t seed, const Json& state) {
     std::size_t count = 1;
     for (const std::int64_t size : tensor.shape) count *= static_cast<std::size_t>(size);
     // A bias follows its weight and has the same bound.
-    if (tensor.shape.size() > 1) bound = 1 / std::sqrt(static_cast<double>(count) / static_cast<double>(tensor.shape[0]));
+    if (tensor.shape.size() > 1)
+      bound = 1 / std::sqrt(static_cast<double>(count) / static_cast<double>(tensor.shape[0]));
     const Rng rng(seed, stream++);
     tensor.values.resize(count);
-    for (std::size_t i = 0; i < count; ++i) tensor.values[i] = static_cast<float>((rng.uniform_at(i) * 2 - 1) * bound);
+    for (std::size_t i = 0; i < count; ++i)
+      tensor.values[i] = static_cast<float>((rng.uniform_at(i) * 2 - 1) * bound);
     file.tensors.emplace(entry["name"].get<std::string>(), std::move(tensor));
   }
   return file;
@@ -266,17 +289,23 @@ TEST_P(PyTorchGolden, TwentyTrainingStepsFollowPyTorchsLossCurve) {
   const auto backend = make_backend(GetParam(), 2);
   std::optional<ImageDataset> data;  // SGD and Adam train on the same images
   for (const Json& test : cases) {
-    SCOPED_TRACE(test["name"].get<std::string>() + " with " + test["options"]["name"].get<std::string>());
+    SCOPED_TRACE(test["name"].get<std::string>() + " with " +
+                 test["options"]["name"].get<std::string>());
     const std::string key = test["key"].get<std::string>() + "/";
-    const auto stored = [&](const std::string& name) -> const std::vector<float>& { return golden.tensors.at(key + name).values; };
+    const auto stored = [&](const std::string& name) -> const std::vector<float>& {
+      return golden.tensors.at(key + name).values;
+    };
     // PyTorch's own float32 and float64 differ by up to 4e-6 on these curves: the tolerance is far above rounding.
     ASSERT_LT(10 * stored("float32_difference")[0], kTolerance);
     const int classes = test["classes"].get<int>();
     const auto seed = test["seed"].get<std::uint64_t>();
     const auto spec_bytes = read_source_file(test["spec"].get<std::string>());
-    Model model(parse_json({reinterpret_cast<const char*>(spec_bytes.data()), spec_bytes.size()}, "spec"), classes, backend);
+    Model model(
+        parse_json({reinterpret_cast<const char*>(spec_bytes.data()), spec_bytes.size()}, "spec"),
+        classes, backend);
     load_state_dict(model, curve_weights(seed, test["state"]), "golden");
-    if (!data || data->height() != model.input_shape().h || static_cast<int>(data->classes().size()) != classes) {
+    if (!data || data->height() != model.input_shape().h ||
+        static_cast<int>(data->classes().size()) != classes) {
       data.emplace(curve_images(seed, model.input_shape(), classes, images));
     }
     TrainerOptions options;
@@ -286,13 +315,17 @@ TEST_P(PyTorchGolden, TwentyTrainingStepsFollowPyTorchsLossCurve) {
     Trainer trainer(model, *data, options);
     for (std::size_t i = 0; i < steps; ++i) {
       const StepResult step = trainer.step();
-      EXPECT_NEAR(step.loss, stored("losses")[i], kTolerance * stored("losses")[i]) << "loss at step " << i + 1;
+      EXPECT_NEAR(step.loss, stored("losses")[i], kTolerance * stored("losses")[i])
+          << "loss at step " << i + 1;
       EXPECT_EQ(step.correct, stored("correct")[i]) << "at step " << i + 1;
     }
     if (steps < all_steps) continue;
     const EvaluationResult result = evaluate(model, *data, batch_size);
-    EXPECT_NEAR(result.loss, stored("evaluation_loss")[0], kTolerance * stored("evaluation_loss")[0]);
-    EXPECT_EQ(std::llround(result.confusion.accuracy() * static_cast<double>(result.confusion.total())), stored("evaluation_correct")[0]);
+    EXPECT_NEAR(result.loss, stored("evaluation_loss")[0],
+                kTolerance * stored("evaluation_loss")[0]);
+    EXPECT_EQ(
+        std::llround(result.confusion.accuracy() * static_cast<double>(result.confusion.total())),
+        stored("evaluation_correct")[0]);
     EXPECT_EQ(result.confusion.total(), images);
     // The first layer's weights have come through every gradient of the network.
     Model expected(model.spec(), classes, backend);
@@ -300,7 +333,8 @@ TEST_P(PyTorchGolden, TwentyTrainingStepsFollowPyTorchsLossCurve) {
     weights.tensors.at("conv1.weight") = golden.tensors.at(key + "conv1.weight");
     load_state_dict(expected, weights, "golden");
     const Tensor& want = expected.parameters().front()->value;
-    EXPECT_TRUE(near(values(model.parameters().front()->value), std::vector<float>(want.data(), want.data() + want.size()), kTolerance))
+    EXPECT_TRUE(near(values(model.parameters().front()->value),
+                     std::vector<float>(want.data(), want.data() + want.size()), kTolerance))
         << "conv1.weight at the end";
   }
 }

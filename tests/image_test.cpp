@@ -127,7 +127,7 @@ Bytes exif_block(int orientation, bool big_endian) {
   put(42, 2);
   put(8, 4);
   put(2, 2);
-  put(0x010f, 2), put(2, 2), put(3, 4), put(0, 4);                       // Make
+  put(0x010f, 2), put(2, 2), put(3, 4), put(0, 4);  // Make
   put(0x0112, 2), put(3, 2), put(1, 4), put(orientation, 2), put(0, 2);  // Orientation
   put(0, 4);
   return out;

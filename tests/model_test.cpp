@@ -37,12 +37,15 @@ const char* const kUnfused = R"([
 const char* const kNothingBeforeLinear = R"([
   {"type": "AvgPool2d", "kernel_size": 2}, {"type": "Flatten"}, {"type": "ReLU"}, {"type": "Linear", "out_features": "classes"}])";
 
-const char* const kNoParameters = R"([{"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Softmax"}])";
+const char* const kNoParameters =
+    R"([{"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Softmax"}])";
 
 const char* const kChains[] = {kFused, kDeep, kUnfused, kNothingBeforeLinear, kNoParameters};
 
 Json spec_of(const std::string& layers) {
-  return parse_json(R"({"format": "pinhole/1", "name": "Test", "input": [9, 10, 3], "layers": )" + layers + "}", "spec");
+  return parse_json(
+      R"({"format": "pinhole/1", "name": "Test", "input": [9, 10, 3], "layers": )" + layers + "}",
+      "spec");
 }
 
 Model make(const std::string& layers, std::string_view backend = "reference", int threads = 2) {
@@ -63,25 +66,31 @@ Tensor output_gradient(Model& model, int n) {
   return dy;
 }
 
-double objective(Model& model, const Tensor& x, const Tensor& dy) {
-  const Tensor& y = model.forward(x, true, 11, 2);
-  double sum = 0;
-  for (std::size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(y.data()[i]) * static_cast<double>(dy.data()[i]);
-  return sum;
-}
-
 std::vector<real> gradients(Model& model, const Tensor& x, const Tensor& dy, Tensor* dx) {
   model.zero_grad();
   model.forward(x, true, 11, 2);
   model.backward(x, dy, dx);
   std::vector<real> all;
-  for (const Parameter* p : model.parameters()) all.insert(all.end(), p->grad.data(), p->grad.data() + p->grad.size());
+  for (const Parameter* p : model.parameters())
+    all.insert(all.end(), p->grad.data(), p->grad.data() + p->grad.size());
   return all;
 }
 
 }  // namespace
 
 #ifdef PINHOLE_DOUBLE
+
+namespace {
+
+double objective(Model& model, const Tensor& x, const Tensor& dy) {
+  const Tensor& y = model.forward(x, true, 11, 2);
+  double sum = 0;
+  for (std::size_t i = 0; i < y.size(); ++i)
+    sum += static_cast<double>(y.data()[i]) * static_cast<double>(dy.data()[i]);
+  return sum;
+}
+
+}  // namespace
 
 TEST(Model, has_the_gradients_that_finite_differences_give) {
   for (const char* chain : kChains) {
@@ -91,7 +100,8 @@ TEST(Model, has_the_gradients_that_finite_differences_give) {
     const Tensor dy = output_gradient(model, 2);
     const std::vector<real> analytic = gradients(model, x, dy, &dx);
     constexpr double kStep = 1e-6;
-    const auto check = [&](real& value, real gradient, const std::string& what, Parameter* parameter) {
+    const auto check = [&](real& value, real gradient, const std::string& what,
+                           Parameter* parameter) {
       const real kept = value;
       value = kept + kStep;
       if (parameter != nullptr) parameter->changed();
@@ -105,9 +115,11 @@ TEST(Model, has_the_gradients_that_finite_differences_give) {
     };
     std::size_t i = 0;
     for (Parameter* p : model.parameters()) {
-      for (std::size_t j = 0; j < p->value.size(); ++j) check(p->value.data()[j], analytic[i++], text(p->name, " at ", j), p);
+      for (std::size_t j = 0; j < p->value.size(); ++j)
+        check(p->value.data()[j], analytic[i++], text(p->name, " at ", j), p);
     }
-    for (std::size_t j = 0; j < x.size(); ++j) check(x.data()[j], dx.data()[j], text("input at ", j), nullptr);
+    for (std::size_t j = 0; j < x.size(); ++j)
+      check(x.data()[j], dx.data()[j], text("input at ", j), nullptr);
   }
 }
 
@@ -129,8 +141,10 @@ TEST(Model, gives_the_same_on_every_backend_and_the_same_bits_on_any_number_of_t
         Tensor dx;
         const std::vector<real> got = gradients(model, x, dy, &dx);
         ASSERT_EQ(got.size(), want.size());
-        for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-5 * (1 + std::abs(want[i]))) << i;
-        for (std::size_t i = 0; i < dx.size(); ++i) ASSERT_NEAR(dx.data()[i], want_dx.data()[i], 2e-5) << i;
+        for (std::size_t i = 0; i < got.size(); ++i)
+          ASSERT_NEAR(got[i], want[i], 2e-5 * (1 + std::abs(want[i]))) << i;
+        for (std::size_t i = 0; i < dx.size(); ++i)
+          ASSERT_NEAR(dx.data()[i], want_dx.data()[i], 2e-5) << i;
         if (threads == 1) first = got;
         ASSERT_EQ(got, first);
       }
@@ -240,21 +254,45 @@ TEST(Model, says_what_is_wrong_with_a_spec) {
     }
     return "accepted";
   };
-  const auto layers = [&](const std::string& list, int classes = 3) { return error(spec_of(list).dump(), classes); };
-  EXPECT_EQ(error("[]"), "[model] expected an object with \"format\", \"name\", \"input\" and \"layers\"");
+  const auto layers = [&](const std::string& list, int classes = 3) {
+    return error(spec_of(list).dump(), classes);
+  };
+  EXPECT_EQ(error("[]"),
+            "[model] expected an object with \"format\", \"name\", \"input\" and \"layers\"");
   EXPECT_EQ(error("{}"), "[model] \"format\" expected \"pinhole/1\", got nothing");
-  EXPECT_EQ(error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": []})"), "[model] \"layers\" expected a list of at least one layer");
-  EXPECT_EQ(error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": [{"type": "ReLU"}]})"),
-            "[model] \"input\" expected [height, width, channels], each from 1 to 16384, got [0,2,3]");
-  EXPECT_EQ(error(R"({"format": "pinhole/1", "colour": 1})"), "[model] unknown key \"colour\"; known are format, name, input, layers");
-  EXPECT_NE(layers(R"([{"type": "Conv3d"}])").find("[Conv3d #0] unknown layer type \"Conv3d\"; known are AdaptiveAvgPool2d, AvgPool2d, Conv2d"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 11}])").find("[MaxPool2d #1] kernel 11x11 does not fit input 9x10"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "ReLU"}])").find("[ReLU #0] the network ends in 9x10x3"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}])", 0).find("how many classes there are is not known yet"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": 2}, {"type": "Sigmoid"}])").find("[Sigmoid #2] a final Sigmoid takes 1 value (two classes), got 2"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": 1}, {"type": "Softmax"}])").find("a final Softmax takes 2 or more values, got 1"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "ReLU", "name": "a"}, {"type": "ReLU", "name": "a"}])").find("[ReLU a] name \"a\" is taken"), std::string::npos);
-  EXPECT_NE(layers(R"([{"type": "ReLU", "name": "a.b"}])").find("name expected a string without dots, got \"a.b\""), std::string::npos);
+  EXPECT_EQ(error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": []})"),
+            "[model] \"layers\" expected a list of at least one layer");
+  EXPECT_EQ(
+      error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": [{"type": "ReLU"}]})"),
+      "[model] \"input\" expected [height, width, channels], each from 1 to 16384, got [0,2,3]");
+  EXPECT_EQ(error(R"({"format": "pinhole/1", "colour": 1})"),
+            "[model] unknown key \"colour\"; known are format, name, input, layers");
+  EXPECT_NE(layers(R"([{"type": "Conv3d"}])")
+                .find("[Conv3d #0] unknown layer type \"Conv3d\"; known are AdaptiveAvgPool2d, "
+                      "AvgPool2d, Conv2d"),
+            std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 11}])")
+                .find("[MaxPool2d #1] kernel 11x11 does not fit input 9x10"),
+            std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU"}])").find("[ReLU #0] the network ends in 9x10x3"),
+            std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}])", 0)
+                .find("how many classes there are is not known yet"),
+            std::string::npos);
+  EXPECT_NE(
+      layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": 2}, {"type": "Sigmoid"}])")
+          .find("[Sigmoid #2] a final Sigmoid takes 1 value (two classes), got 2"),
+      std::string::npos);
+  EXPECT_NE(
+      layers(R"([{"type": "Flatten"}, {"type": "Linear", "out_features": 1}, {"type": "Softmax"}])")
+          .find("a final Softmax takes 2 or more values, got 1"),
+      std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU", "name": "a"}, {"type": "ReLU", "name": "a"}])")
+                .find("[ReLU a] name \"a\" is taken"),
+            std::string::npos);
+  EXPECT_NE(layers(R"([{"type": "ReLU", "name": "a.b"}])")
+                .find("name expected a string without dots, got \"a.b\""),
+            std::string::npos);
   EXPECT_NE(layers("[7]").find("[layer #0] expected an object"), std::string::npos);
 }
 

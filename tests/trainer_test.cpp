@@ -66,21 +66,25 @@ Json with_input(Json spec, int height, int width) {
 }
 
 // The lesson's networks and fashion_cnn, as models/*.json have them but for the image size.
-const char* const kBinary = R"({"format": "pinhole/1", "name": "BinaryCNN", "input": [224, 224, 3], "layers": [
+const char* const kBinary =
+    R"({"format": "pinhole/1", "name": "BinaryCNN", "input": [224, 224, 3], "layers": [
   {"type": "Conv2d", "name": "conv1", "out_channels": 16, "kernel_size": 3, "stride": 1, "padding": 1},
   {"type": "ReLU", "name": "relu"}, {"type": "MaxPool2d", "name": "pool", "kernel_size": 2, "stride": 2},
   {"type": "Flatten", "name": "flatten"}, {"type": "Linear", "name": "fc1", "out_features": 1}, {"type": "Sigmoid", "name": "sigmoid"}]})";
-const char* const kMultiClass = R"({"format": "pinhole/1", "name": "MultiClassCNN", "input": [224, 224, 3], "layers": [
+const char* const kMultiClass =
+    R"({"format": "pinhole/1", "name": "MultiClassCNN", "input": [224, 224, 3], "layers": [
   {"type": "Conv2d", "name": "conv1", "out_channels": 16, "kernel_size": 3, "stride": 1, "padding": 1},
   {"type": "ReLU", "name": "relu"}, {"type": "MaxPool2d", "name": "pool", "kernel_size": 2, "stride": 2},
   {"type": "Flatten", "name": "flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes"}, {"type": "Softmax", "name": "softmax"}]})";
-const char* const kFashion = R"({"format": "pinhole/1", "name": "FashionCNN", "input": [28, 28, 1], "layers": [
+const char* const kFashion =
+    R"({"format": "pinhole/1", "name": "FashionCNN", "input": [28, 28, 1], "layers": [
   {"type": "Conv2d", "name": "conv1", "out_channels": 32, "kernel_size": 3, "padding": 1}, {"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2},
   {"type": "Conv2d", "name": "conv2", "out_channels": 64, "kernel_size": 3, "padding": 1}, {"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2},
   {"type": "Flatten"}, {"type": "Linear", "name": "fc1", "out_features": 128}, {"type": "ReLU"},
   {"type": "Linear", "name": "fc2", "out_features": "classes"}, {"type": "Softmax"}]})";
 // Every kind of layer that has a state or works in place.
-const char* const kMixed = R"({"format": "pinhole/1", "name": "Mixed", "input": [17, 15, 3], "layers": [
+const char* const kMixed =
+    R"({"format": "pinhole/1", "name": "Mixed", "input": [17, 15, 3], "layers": [
   {"type": "Conv2d", "out_channels": 8, "kernel_size": 3, "stride": 2}, {"type": "ReLU"}, {"type": "Dropout", "p": 0.3},
   {"type": "Conv2d", "out_channels": 8, "kernel_size": 3, "padding": 1, "groups": 2}, {"type": "Sigmoid"},
   {"type": "MaxPool2d", "kernel_size": 3, "stride": 2, "padding": 1}, {"type": "AvgPool2d", "kernel_size": 2}, {"type": "Flatten"},
@@ -92,11 +96,14 @@ Json spec_of(const char* json) { return parse_json(json, "spec"); }
 ImageDataset random_images(const Json& spec, int images, int classes, std::uint64_t seed = 1) {
   std::vector<std::string> names;
   for (int c = 0; c < classes; ++c) names.push_back("class " + std::to_string(c));
-  ImageDataset data(spec["input"][0].get<int>(), spec["input"][1].get<int>(), spec["input"][2].get<int>(), names);
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(data.height() * data.width() * data.channels()));
+  ImageDataset data(spec["input"][0].get<int>(), spec["input"][1].get<int>(),
+                    spec["input"][2].get<int>(), names);
+  std::vector<std::uint8_t> pixels(
+      static_cast<std::size_t>(data.height() * data.width() * data.channels()));
   for (int i = 0; i < images; ++i) {
     const Rng rng(seed, static_cast<std::uint64_t>(i));
-    for (std::size_t j = 0; j < pixels.size(); ++j) pixels[j] = static_cast<std::uint8_t>(rng.at(j) & 255);
+    for (std::size_t j = 0; j < pixels.size(); ++j)
+      pixels[j] = static_cast<std::uint8_t>(rng.at(j) & 255);
     data.add(pixels, i % classes);
   }
   return data;
@@ -105,7 +112,8 @@ ImageDataset random_images(const Json& spec, int images, int classes, std::uint6
 std::vector<real> weights_of(Model& model) {
   std::vector<real> all;
   for (const Parameter* parameter : model.parameters()) {
-    all.insert(all.end(), parameter->value.data(), parameter->value.data() + parameter->value.size());
+    all.insert(all.end(), parameter->value.data(),
+               parameter->value.data() + parameter->value.size());
   }
   return all;
 }
@@ -120,11 +128,14 @@ std::string message_of(const std::function<void()>& action) {
   return {};
 }
 
-bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }
+bool says(const std::string& message, const std::string& part) {
+  return message.find(part) != std::string::npos;
+}
 #define EXPECT_SAYS(message, part) EXPECT_PRED2(says, message, part)
 
 class Training : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Backends, Training, testing::ValuesIn(backend_names()), [](const auto& backend) { return backend.param; });
+INSTANTIATE_TEST_SUITE_P(Backends, Training, testing::ValuesIn(backend_names()),
+                         [](const auto& backend) { return backend.param; });
 
 TEST_P(Training, EachLessonNetworkLearnsEightRandomImagesByHeart) {
   const auto backend = make_backend(GetParam(), 2);
@@ -132,13 +143,15 @@ TEST_P(Training, EachLessonNetworkLearnsEightRandomImagesByHeart) {
     Json spec;
     int classes;
   };
-  const std::vector<Case> cases{{with_input(spec_of(kBinary), 32, 28), 2}, {with_input(spec_of(kMultiClass), 28, 32), 4},
+  const std::vector<Case> cases{{with_input(spec_of(kBinary), 32, 28), 2},
+                                {with_input(spec_of(kMultiClass), 28, 32), 4},
                                 {with_input(spec_of(kFashion), 12, 12), 8}};
   for (const auto& [spec, classes] : cases) {
     SCOPED_TRACE(spec["name"].get<std::string>());
     const ImageDataset data = random_images(spec, 8, classes);
     Model model(spec, classes, backend);
-    Trainer trainer(model, data, {.optimizer = {.name = "adam", .lr = 3e-3}, .batch_size = 4, .seed = 5});
+    Trainer trainer(model, data,
+                    {.optimizer = {.name = "adam", .lr = 3e-3}, .batch_size = 4, .seed = 5});
     const double before = evaluate(model, data).loss;
     for (int i = 0; i < 120; ++i) trainer.step();
     const EvaluationResult after = evaluate(model, data);
@@ -154,13 +167,16 @@ TEST_P(Training, SeedFixesEveryBitOfARun) {
   const auto run = [&](std::uint64_t model_seed, std::uint64_t trainer_seed) {
     Model model(spec, 3, make_backend(GetParam(), 2));
     model.init(model_seed);
-    Trainer trainer(model, data, {.optimizer = {.name = "sgd", .lr = 0.1}, .batch_size = 4, .seed = trainer_seed});
+    Trainer trainer(
+        model, data,
+        {.optimizer = {.name = "sgd", .lr = 0.1}, .batch_size = 4, .seed = trainer_seed});
     for (int i = 0; i < 7; ++i) trainer.step();
     return weights_of(model);
   };
   const std::vector<real> first = run(1, 2);
   EXPECT_EQ(run(1, 2), first);
-  EXPECT_NE(run(1, 3), first) << "the trainer's seed must change the order of the images and Dropout's masks";
+  EXPECT_NE(run(1, 3), first)
+      << "the trainer's seed must change the order of the images and Dropout's masks";
   EXPECT_NE(run(2, 2), first) << "the model's seed must change the first weights";
 }
 
@@ -182,7 +198,9 @@ TEST_P(Training, BitsDoNotDependOnTheNumberOfThreads) {
     for (const int threads : {1, 2, 3}) {
       Model model(test.spec, test.classes, make_backend(GetParam(), threads));
       ASSERT_EQ(model.backend().pool().threads(), threads);
-      Trainer trainer(model, data, {.optimizer = {.name = test.optimizer, .lr = 1e-2, .weight_decay = 1e-3}, .batch_size = test.batch_size});
+      Trainer trainer(model, data,
+                      {.optimizer = {.name = test.optimizer, .lr = 1e-2, .weight_decay = 1e-3},
+                       .batch_size = test.batch_size});
       for (int i = 0; i < 4; ++i) trainer.step();
       const double loss = evaluate(model, data, 5).loss;
       if (threads == 1) {
@@ -215,7 +233,8 @@ TEST_P(Training, StepAfterTheFirstTakesNoMemory) {
       const std::size_t after = heap_in_use();
       EXPECT_LE(after, heap + 64) << optimizer << ": the heap grew";
 #if defined(PINHOLE_COUNTS_NEW)
-      EXPECT_EQ(large_blocks, blocks) << optimizer << ": blocks of " << kLargeBlock << " bytes or more were allocated inside a step";
+      EXPECT_EQ(large_blocks, blocks) << optimizer << ": blocks of " << kLargeBlock
+                                      << " bytes or more were allocated inside a step";
 #endif
     }
   }
@@ -224,7 +243,8 @@ TEST_P(Training, StepAfterTheFirstTakesNoMemory) {
 TEST_P(Training, EvaluatingAndPredictingBetweenStepsChangesNothing) {
   const Json spec = spec_of(kMixed);
   const ImageDataset data = random_images(spec, 11, 3);
-  const TrainerOptions options{.optimizer = {.name = "adam", .lr = 1e-2}, .batch_size = 4, .seed = 9};
+  const TrainerOptions options{
+      .optimizer = {.name = "adam", .lr = 1e-2}, .batch_size = 4, .seed = 9};
   Model plain(spec, 3, make_backend(GetParam(), 2));
   Trainer straight(plain, data, options);
   std::vector<double> losses;
@@ -296,18 +316,22 @@ TEST_P(Training, AnAbsurdLearningRateEndsInAnErrorNotInANetworkOfNaNs) {
   Model model(spec, 4, make_backend(GetParam(), 2));
   Trainer trainer(model, data, {.optimizer = {.name = "sgd", .lr = 1e12}, .batch_size = 4});
   EXPECT_SAYS(message_of([&] {
-    for (int i = 0; i < 50; ++i) trainer.step();
-  }), "learning rate");
+                for (int i = 0; i < 50; ++i) trainer.step();
+              }),
+              "learning rate");
 }
 
 TEST_P(Training, GradientsOfOneStepAreNotAddedToTheNext) {
   const Json spec = with_input(spec_of(kMultiClass), 16, 16);
   const ImageDataset data = random_images(spec, 4, 4);
   Model model(spec, 4, make_backend(GetParam(), 2));
-  Trainer trainer(model, data, {.optimizer = {.name = "sgd", .lr = 0, .momentum = 0}, .batch_size = 4, .shuffle = false});
+  Trainer trainer(
+      model, data,
+      {.optimizer = {.name = "sgd", .lr = 0, .momentum = 0}, .batch_size = 4, .shuffle = false});
   const auto gradients = [&] {
     std::vector<real> all;
-    for (const Parameter* p : model.parameters()) all.insert(all.end(), p->grad.data(), p->grad.data() + p->grad.size());
+    for (const Parameter* p : model.parameters())
+      all.insert(all.end(), p->grad.data(), p->grad.data() + p->grad.size());
     return all;
   };
   trainer.step();
@@ -327,7 +351,8 @@ TEST(Trainer, LastBatchOfAnEpochHoldsWhatIsLeft) {
   const Small small;
   const ImageDataset data = random_images(small.spec, 10, 3);
   Model model(small.spec, 3, small.backend);
-  Trainer trainer(model, data, {.optimizer = {.name = "sgd", .lr = 0}, .batch_size = 4, .shuffle = false});
+  Trainer trainer(model, data,
+                  {.optimizer = {.name = "sgd", .lr = 0}, .batch_size = 4, .shuffle = false});
   EXPECT_EQ(trainer.steps_per_epoch(), 3);
   for (std::int64_t i = 0; i < 9; ++i) {
     const StepResult step = trainer.step();
@@ -375,7 +400,8 @@ TEST(Trainer, EveryEpochShowsEachImageOnceInAnotherOrder) {
   EXPECT_EQ(plain[0], plain[1]);
   EXPECT_NE(shuffled[0], plain[0]);
   EXPECT_NE(shuffled[0], shuffled[1]);
-  for (const auto& epoch : shuffled) EXPECT_TRUE(std::is_permutation(epoch.begin(), epoch.end(), plain[0].begin(), plain[0].end()));
+  for (const auto& epoch : shuffled)
+    EXPECT_TRUE(std::is_permutation(epoch.begin(), epoch.end(), plain[0].begin(), plain[0].end()));
 }
 
 TEST(Trainer, DataOfAnotherImageSizeIsRefused) {
@@ -394,7 +420,8 @@ TEST(Trainer, DataOfAnotherImageSizeIsRefused) {
 TEST(Trainer, DataWithAnotherNumberOfClassesIsRefused) {
   const Small small;
   Model three(small.spec, 3, small.backend);
-  const std::string message = message_of([&] { Trainer(three, random_images(small.spec, 4, 4), {}); });
+  const std::string message =
+      message_of([&] { Trainer(three, random_images(small.spec, 4, 4), {}); });
   EXPECT_SAYS(message, "3");
   EXPECT_SAYS(message, "4");
   const Json binary = with_input(spec_of(kBinary), 8, 8);
@@ -406,15 +433,25 @@ TEST(Trainer, OptionsThatCannotBeMeantAreRefused) {
   const Small small;
   Model model(small.spec, 3, small.backend);
   const ImageDataset data = random_images(small.spec, 3, 3);
-  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {}, .batch_size = 0}); }), "batch size");
+  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {}, .batch_size = 0}); }),
+              "batch size");
   EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {}, .batch_size = -4}); }), "-4");
   EXPECT_SAYS(message_of([&] { Evaluation(model, data, 0); }), "batch size");
   EXPECT_SAYS(message_of([&] { Trainer(model, random_images(small.spec, 0, 3), {}); }), "empty");
-  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.name = "adagrad"}}); }), "adagrad");
-  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.lr = -1}}); }), "learning rate");
-  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.lr = std::numeric_limits<double>::quiet_NaN()}}); }), "learning rate");
-  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.weight_decay = -0.1}}); }), "weight decay");
-  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.name = "sgd", .momentum = 1.5}}); }), "momentum");
+  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.name = "adagrad"}}); }),
+              "adagrad");
+  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.lr = -1}}); }),
+              "learning rate");
+  EXPECT_SAYS(message_of([&] {
+                Trainer(model, data,
+                        {.optimizer = {.lr = std::numeric_limits<double>::quiet_NaN()}});
+              }),
+              "learning rate");
+  EXPECT_SAYS(message_of([&] { Trainer(model, data, {.optimizer = {.weight_decay = -0.1}}); }),
+              "weight decay");
+  EXPECT_SAYS(
+      message_of([&] { Trainer(model, data, {.optimizer = {.name = "sgd", .momentum = 1.5}}); }),
+      "momentum");
 }
 
 TEST(Trainer, TwoClassesTrainABinaryNetworkWithBinaryCrossEntropy) {
@@ -456,13 +493,15 @@ TEST(Evaluation, CountsEveryImageOnceWhateverTheBatch) {
     std::size_t steps = 0;
     while (evaluation.step()) {
       ++steps;
-      EXPECT_EQ(evaluation.done(), std::min<std::size_t>(10, steps * static_cast<std::size_t>(batch_size)));
+      EXPECT_EQ(evaluation.done(),
+                std::min<std::size_t>(10, steps * static_cast<std::size_t>(batch_size)));
     }
     EXPECT_EQ(steps, static_cast<std::size_t>((10 + batch_size - 1) / batch_size));
     EXPECT_NEAR(evaluation.result().loss, whole.loss, 1e-6);
     for (int label = 0; label < 3; ++label) {
       for (int predicted = 0; predicted < 3; ++predicted) {
-        EXPECT_EQ(evaluation.result().confusion.at(label, predicted), whole.confusion.at(label, predicted));
+        EXPECT_EQ(evaluation.result().confusion.at(label, predicted),
+                  whole.confusion.at(label, predicted));
       }
     }
   }
@@ -484,7 +523,8 @@ TEST(Evaluation, ConfusionIsWhatPredictSays) {
     loss -= std::log(p[labels[0]]) / 9;
   }
   for (int label = 0; label < 3; ++label) {
-    for (int predicted = 0; predicted < 3; ++predicted) EXPECT_EQ(result.confusion.at(label, predicted), want.at(label, predicted));
+    for (int predicted = 0; predicted < 3; ++predicted)
+      EXPECT_EQ(result.confusion.at(label, predicted), want.at(label, predicted));
   }
   EXPECT_NEAR(result.loss, loss, 1e-5);
 }

@@ -34,13 +34,16 @@ std::shared_ptr<Backend> make_backend(std::string_view name, int threads) {
   // "simd:sse2" forces an instruction set, for tests and comparisons.
   const std::size_t colon = name.find(':');
   const std::string_view family = name.substr(0, colon);
-  const std::string_view instruction_set = colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1);
+  const std::string_view instruction_set =
+      colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1);
   if (family == "simd" || family == "xnnpack") {
     const SimdKernels* kernels = find_simd_kernels(instruction_set);
     if (kernels == nullptr) {
       std::string known;
-      for (const std::string& one : simd_instruction_sets()) known += (known.empty() ? "" : ", ") + one;
-      throw Error(text("instruction set \"", instruction_set, "\" is not one that this machine runs: ", known));
+      for (const std::string& one : simd_instruction_sets())
+        known += (known.empty() ? "" : ", ") + one;
+      throw Error(text("instruction set \"", instruction_set,
+                       "\" is not one that this machine runs: ", known));
     }
     if (family == "simd") return std::make_shared<SimdBackend>(threads, *kernels);
     return make_xnnpack_backend(threads, *kernels);

@@ -23,17 +23,21 @@ void for_each_tap(const Conv2dGeometry& g, const Visit& visit) {
   for (int n = 0; n < g.n; ++n) {
     for (int oh = 0; oh < g.oh; ++oh) {
       for (int ow = 0; ow < g.ow; ++ow) {
-        const std::size_t y = index(static_cast<int>(index(n, g.oh, oh)), g.ow, ow) * static_cast<std::size_t>(g.oc);
+        const std::size_t y =
+            index(static_cast<int>(index(n, g.oh, oh)), g.ow, ow) * static_cast<std::size_t>(g.oc);
         for (int kh = 0; kh < g.kh; ++kh) {
           const int h = oh * g.stride_h - g.pad_top + kh * g.dilation_h;
           if (h < 0 || h >= g.h) continue;
           for (int kw = 0; kw < g.kw; ++kw) {
             const int w = ow * g.stride_w - g.pad_left + kw * g.dilation_w;
             if (w < 0 || w >= g.w) continue;
-            const std::size_t x = index(static_cast<int>(index(n, g.h, h)), g.w, w) * static_cast<std::size_t>(g.c);
+            const std::size_t x =
+                index(static_cast<int>(index(n, g.h, h)), g.w, w) * static_cast<std::size_t>(g.c);
             for (int o = 0; o < g.oc; ++o) {
-              const std::size_t weight = index(static_cast<int>(index(o, g.kh, kh)), g.kw, kw) * static_cast<std::size_t>(ic);
-              visit(x + static_cast<std::size_t>(o / oc_per_group * ic), weight, y + static_cast<std::size_t>(o));
+              const std::size_t weight = index(static_cast<int>(index(o, g.kh, kh)), g.kw, kw) *
+                                         static_cast<std::size_t>(ic);
+              visit(x + static_cast<std::size_t>(o / oc_per_group * ic), weight,
+                    y + static_cast<std::size_t>(o));
             }
           }
         }
@@ -56,51 +60,59 @@ real* Backend::scratch(int slot, std::size_t count) {
   return scratch_[i].data();
 }
 
-void Backend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w, const Parameter* b, real* y,
-                             OpSlot& /*op*/) {
+void Backend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
+                             const Parameter* b, real* y, OpSlot& /*op*/) {
   const real* weight = w.value.data();
   const std::size_t pixels = index(g.n, g.oh, 0) * static_cast<std::size_t>(g.ow);
   for (std::size_t i = 0; i < pixels; ++i) {
-    for (int o = 0; o < g.oc; ++o) y[i * static_cast<std::size_t>(g.oc) + static_cast<std::size_t>(o)] = b != nullptr ? b->value.data()[o] : real(0);
+    for (int o = 0; o < g.oc; ++o)
+      y[i * static_cast<std::size_t>(g.oc) + static_cast<std::size_t>(o)] =
+          b != nullptr ? b->value.data()[o] : real(0);
   }
   const int ic = g.c / g.groups;
   for_each_tap(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
     real sum = 0;
-    for (int c = 0; c < ic; ++c) sum += x[xi + static_cast<std::size_t>(c)] * weight[wi + static_cast<std::size_t>(c)];
+    for (int c = 0; c < ic; ++c)
+      sum += x[xi + static_cast<std::size_t>(c)] * weight[wi + static_cast<std::size_t>(c)];
     y[yi] += sum;
   });
 }
 
-void Backend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx,
-                                    OpSlot& /*op*/) {
+void Backend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,
+                                    real* dx, OpSlot& /*op*/) {
   const real* weight = w.value.data();
   const std::size_t count = Shape{g.n, g.h, g.w, g.c}.size();
   for (std::size_t i = 0; i < count; ++i) dx[i] = 0;
   const int ic = g.c / g.groups;
   for_each_tap(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
-    for (int c = 0; c < ic; ++c) dx[xi + static_cast<std::size_t>(c)] += dy[yi] * weight[wi + static_cast<std::size_t>(c)];
+    for (int c = 0; c < ic; ++c)
+      dx[xi + static_cast<std::size_t>(c)] += dy[yi] * weight[wi + static_cast<std::size_t>(c)];
   });
 }
 
-void Backend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy, real beta, real* dw,
-                                     real* db) {
+void Backend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,
+                                     real beta, real* dw, real* db) {
   const int ic = g.c / g.groups;
-  const std::size_t weights = index(g.oc, g.kh, 0) * static_cast<std::size_t>(g.kw) * static_cast<std::size_t>(ic);
+  const std::size_t weights =
+      index(g.oc, g.kh, 0) * static_cast<std::size_t>(g.kw) * static_cast<std::size_t>(ic);
   for (std::size_t i = 0; i < weights; ++i) dw[i] = beta == 0 ? real(0) : beta * dw[i];
   for_each_tap(g, [&](std::size_t xi, std::size_t wi, std::size_t yi) {
-    for (int c = 0; c < ic; ++c) dw[wi + static_cast<std::size_t>(c)] += dy[yi] * x[xi + static_cast<std::size_t>(c)];
+    for (int c = 0; c < ic; ++c)
+      dw[wi + static_cast<std::size_t>(c)] += dy[yi] * x[xi + static_cast<std::size_t>(c)];
   });
   if (db == nullptr) return;
   const std::size_t pixels = index(g.n, g.oh, 0) * static_cast<std::size_t>(g.ow);
   for (int o = 0; o < g.oc; ++o) {
     real sum = 0;
-    for (std::size_t i = 0; i < pixels; ++i) sum += dy[i * static_cast<std::size_t>(g.oc) + static_cast<std::size_t>(o)];
+    for (std::size_t i = 0; i < pixels; ++i)
+      sum += dy[i * static_cast<std::size_t>(g.oc) + static_cast<std::size_t>(o)];
     db[o] = sum + (beta == 0 ? real(0) : beta * db[o]);
   }
 }
 
-void Backend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                             const Parameter* b, real* y, std::uint8_t* winner, OpSlot& op) {
+void Backend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x,
+                                             const Parameter& w, const Parameter* b, real* y,
+                                             std::uint8_t* winner, OpSlot& op) {
   const int ph = g.oh / 2, pw = g.ow / 2;
   const std::size_t oc = static_cast<std::size_t>(g.oc);
   const std::size_t row = static_cast<std::size_t>(g.ow) * oc;
@@ -108,10 +120,12 @@ void Backend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real
   one.n = 1;
   real* conv = scratch(0, static_cast<std::size_t>(g.oh) * row);
   for (int n = 0; n < g.n; ++n) {
-    conv2d_forward(one, x + static_cast<std::size_t>(n) * Shape{1, g.h, g.w, g.c}.item(), w, b, conv, op);
+    conv2d_forward(one, x + static_cast<std::size_t>(n) * Shape{1, g.h, g.w, g.c}.item(), w, b,
+                   conv, op);
     for (int h = 0; h < ph; ++h) {
       for (int wi = 0; wi < pw; ++wi) {
-        const real* top = conv + static_cast<std::size_t>(2 * h) * row + static_cast<std::size_t>(2 * wi) * oc;
+        const real* top =
+            conv + static_cast<std::size_t>(2 * h) * row + static_cast<std::size_t>(2 * wi) * oc;
         for (std::size_t o = 0; o < oc; ++o) {
           const real values[4] = {top[o], top[oc + o], top[row + o], top[row + oc + o]};
           real best = 0;
@@ -130,9 +144,10 @@ void Backend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real
   }
 }
 
-void Backend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                              const real* dy, const std::uint8_t* winner, real* dx, real beta, real* dw,
-                                              real* db, OpSlot& op) {
+void Backend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const real* x,
+                                              const Parameter& w, const real* dy,
+                                              const std::uint8_t* winner, real* dx, real beta,
+                                              real* dw, real* db, OpSlot& op) {
   const int ph = g.oh / 2, pw = g.ow / 2;
   const std::size_t oc = static_cast<std::size_t>(g.oc);
   const std::size_t row = static_cast<std::size_t>(g.ow) * oc;
@@ -144,7 +159,8 @@ void Backend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const rea
     for (std::size_t i = 0; i < conv_size; ++i) dconv[i] = 0;
     for (int h = 0; h < ph; ++h) {
       for (int wi = 0; wi < pw; ++wi) {
-        real* top = dconv + static_cast<std::size_t>(2 * h) * row + static_cast<std::size_t>(2 * wi) * oc;
+        real* top =
+            dconv + static_cast<std::size_t>(2 * h) * row + static_cast<std::size_t>(2 * wi) * oc;
         for (std::size_t o = 0; o < oc; ++o, ++dy, ++winner) {
           if (*winner == kNoWinner) continue;
           top[(*winner & 1U) * oc + (*winner >> 1U) * row + o] = *dy;
@@ -157,8 +173,8 @@ void Backend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const rea
   }
 }
 
-void Backend::linear_forward(const LinearGeometry& g, const real* x, const Parameter& w, const Parameter* b, real* y,
-                             OpSlot& /*op*/) {
+void Backend::linear_forward(const LinearGeometry& g, const real* x, const Parameter& w,
+                             const Parameter* b, real* y, OpSlot& /*op*/) {
   for (int n = 0; n < g.n; ++n) {
     for (int o = 0; o < g.out; ++o) {
       const real* xi = x + index(n, g.in, 0);
@@ -170,8 +186,8 @@ void Backend::linear_forward(const LinearGeometry& g, const real* x, const Param
   }
 }
 
-void Backend::linear_backward_input(const LinearGeometry& g, const real* dy, const Parameter& w, real* dx,
-                                    OpSlot& /*op*/) {
+void Backend::linear_backward_input(const LinearGeometry& g, const real* dy, const Parameter& w,
+                                    real* dx, OpSlot& /*op*/) {
   for (int n = 0; n < g.n; ++n) {
     real* dxi = dx + index(n, g.in, 0);
     for (int i = 0; i < g.in; ++i) dxi[i] = 0;
@@ -183,8 +199,8 @@ void Backend::linear_backward_input(const LinearGeometry& g, const real* dy, con
   }
 }
 
-void Backend::linear_backward_weight(const LinearGeometry& g, const real* x, const real* dy, real beta, real* dw,
-                                     real* db) {
+void Backend::linear_backward_weight(const LinearGeometry& g, const real* x, const real* dy,
+                                     real beta, real* dw, real* db) {
   for (int o = 0; o < g.out; ++o) {
     real* dwi = dw + index(o, g.in, 0);
     real sum = 0;
@@ -208,7 +224,8 @@ void Backend::relu_backward(std::size_t count, const real* y, const real* dy, re
   for (std::size_t i = 0; i < count; ++i) dx[i] = y[i] <= 0 ? real(0) : dy[i];
 }
 
-void Backend::max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y, std::uint16_t* winner) {
+void Backend::max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y,
+                                 std::uint16_t* winner) {
   for (int n = 0; n < g.n; ++n) {
     for (int oh = 0; oh < g.oh; ++oh) {
       for (int ow = 0; ow < g.ow; ++ow) {
@@ -221,7 +238,8 @@ void Backend::max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y
             for (int kw = 0; kw < g.kw; ++kw) {
               const int w = ow * g.stride_w - g.pad_w + kw;
               if (w < 0 || w >= g.w) continue;
-              const real value = x[index(static_cast<int>(index(static_cast<int>(index(n, g.h, h)), g.w, w)), g.c, c)];
+              const real value = x[index(
+                  static_cast<int>(index(static_cast<int>(index(n, g.h, h)), g.w, w)), g.c, c)];
               if (who < 0 || value > best || std::isnan(value)) {
                 best = value;
                 who = kh * g.kw + kw;
@@ -237,7 +255,8 @@ void Backend::max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y
   }
 }
 
-void Backend::max_pool2d_backward(const Pool2dGeometry& g, const real* dy, const std::uint16_t* winner, real* dx) {
+void Backend::max_pool2d_backward(const Pool2dGeometry& g, const real* dy,
+                                  const std::uint16_t* winner, real* dx) {
   const std::size_t count = Shape{g.n, g.h, g.w, g.c}.size();
   for (std::size_t i = 0; i < count; ++i) dx[i] = 0;
   for (int n = 0; n < g.n; ++n) {
@@ -246,7 +265,8 @@ void Backend::max_pool2d_backward(const Pool2dGeometry& g, const real* dy, const
         for (int c = 0; c < g.c; ++c, ++dy, ++winner) {
           const int h = oh * g.stride_h - g.pad_h + *winner / g.kw;
           const int w = ow * g.stride_w - g.pad_w + *winner % g.kw;
-          dx[index(static_cast<int>(index(static_cast<int>(index(n, g.h, h)), g.w, w)), g.c, c)] += *dy;
+          dx[index(static_cast<int>(index(static_cast<int>(index(n, g.h, h)), g.w, w)), g.c, c)] +=
+              *dy;
         }
       }
     }
@@ -254,7 +274,8 @@ void Backend::max_pool2d_backward(const Pool2dGeometry& g, const real* dy, const
 }
 
 // torch/optim/sgd.py, _single_tensor_sgd.
-void Backend::sgd_step(const SgdStep& s, std::size_t count, const real* grad, real* value, real* velocity) {
+void Backend::sgd_step(const SgdStep& s, std::size_t count, const real* grad, real* value,
+                       real* velocity) {
   const real lr = static_cast<real>(s.lr), momentum = static_cast<real>(s.momentum);
   const real weight_decay = static_cast<real>(s.weight_decay);
   for (std::size_t i = 0; i < count; ++i) {
@@ -268,12 +289,14 @@ void Backend::sgd_step(const SgdStep& s, std::size_t count, const real* grad, re
 }
 
 // torch/optim/adam.py, _single_tensor_adam, and adamw.py: eps is added after the bias correction of the square root.
-void Backend::adam_step(const AdamStep& s, std::size_t count, const real* grad, real* value, real* m, real* v) {
+void Backend::adam_step(const AdamStep& s, std::size_t count, const real* grad, real* value,
+                        real* m, real* v) {
   const double correction1 = 1 - std::pow(s.beta1, static_cast<double>(s.step));
   const double correction2 = 1 - std::pow(s.beta2, static_cast<double>(s.step));
   const real step_size = static_cast<real>(s.lr / correction1);
   const real inverse_root2 = static_cast<real>(1 / std::sqrt(correction2));
-  const real beta1 = static_cast<real>(s.beta1), beta2 = static_cast<real>(s.beta2), eps = static_cast<real>(s.eps);
+  const real beta1 = static_cast<real>(s.beta1), beta2 = static_cast<real>(s.beta2),
+             eps = static_cast<real>(s.eps);
   const real keep1 = static_cast<real>(1 - s.beta1), keep2 = static_cast<real>(1 - s.beta2);
   const real shrink = s.decoupled ? static_cast<real>(1 - s.lr * s.weight_decay) : real(1);
   const real l2 = s.decoupled ? real(0) : static_cast<real>(s.weight_decay);

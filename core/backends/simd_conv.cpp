@@ -24,7 +24,7 @@ struct Phase {
   int low_h = 0, low_w = 0, span_h = 1, span_w = 1;
   bool inside = false;  // no tap of any output leaves the source
   std::ptrdiff_t pitch = 0;  // floats between source rows as the kernel sees them
-  std::vector<int> kh, kw;   // taps by rising source offset
+  std::vector<int> kh, kw;  // taps by rising source offset
   std::vector<std::ptrdiff_t> segments;
   int length = 0;
   std::size_t packed = 0;  // where its weights start
@@ -40,7 +40,7 @@ struct Pass {
   bool depthwise = false;
   int source_h = 0, source_w = 0, source_c = 0;
   int out_h = 0, out_w = 0, out_c = 0;
-  int step_h = 1, step_w = 1;          // in the source, for one output
+  int step_h = 1, step_w = 1;  // in the source, for one output
   int out_step_h = 1, out_step_w = 1;  // in the output
   int in_per_group = 0, out_per_group = 0;
   std::vector<Phase> phases;
@@ -59,7 +59,8 @@ struct ConvState : OpState {
 };
 
 ConvState& state_of(OpSlot& op, const SimdKernels& kernels) {
-  if (auto* nested = dynamic_cast<simd::NestedState*>(op.get())) return state_of(nested->simd, kernels);
+  if (auto* nested = dynamic_cast<simd::NestedState*>(op.get()))
+    return state_of(nested->simd, kernels);
   auto* state = dynamic_cast<ConvState*>(op.get());
   if (state == nullptr || state->kernels != &kernels) {
     op = std::make_unique<ConvState>(&kernels);
@@ -139,11 +140,13 @@ void plan(Pass& p, const Conv2dGeometry& g, bool backward, int width) {
                      (phase.columns - 1) * p.step_w + phase.low_w + phase.span_w <= p.source_w;
       const int cells = phase.inside ? p.source_w : (phase.columns - 1) * p.step_w + phase.span_w;
       phase.pitch = static_cast<std::ptrdiff_t>(cells) * p.source_c;
-      const bool runs = !p.depthwise && g.groups == 1 && phase.span_w == static_cast<int>(phase.kw.size());
+      const bool runs =
+          !p.depthwise && g.groups == 1 && phase.span_w == static_cast<int>(phase.kw.size());
       for (std::size_t i = 0; i < phase.kh.size(); ++i) {
         const std::ptrdiff_t row = (h.e[i] - phase.low_h) * phase.pitch;
         for (std::size_t j = 0; j < (runs ? 1 : phase.kw.size()); ++j)
-          phase.segments.push_back(row + static_cast<std::ptrdiff_t>(w.e[j] - phase.low_w) * p.source_c);
+          phase.segments.push_back(row +
+                                   static_cast<std::ptrdiff_t>(w.e[j] - phase.low_w) * p.source_c);
       }
       phase.length = runs ? static_cast<int>(phase.kw.size()) * p.in_per_group : p.in_per_group;
       phase.packed = packed;
@@ -151,7 +154,8 @@ void plan(Pass& p, const Conv2dGeometry& g, bool backward, int width) {
         phase.group_size = as_size(phase.taps()) * as_size(round_up(g.c, width));
         packed += phase.group_size;
       } else {
-        phase.group_size = as_size(phase.taps()) * as_size(p.in_per_group) * as_size(round_up(p.out_per_group, width));
+        phase.group_size = as_size(phase.taps()) * as_size(p.in_per_group) *
+                           as_size(round_up(p.out_per_group, width));
         packed += phase.group_size * as_size(g.groups);
       }
       p.phases.push_back(std::move(phase));
@@ -198,7 +202,8 @@ void pack(Pass& p, const real* w, const SimdKernels& k) {
   }
 }
 
-void prepare(Pass& p, const Conv2dGeometry& g, bool backward, const Parameter& w, const SimdKernels& k) {
+void prepare(Pass& p, const Conv2dGeometry& g, bool backward, const Parameter& w,
+             const SimdKernels& k) {
   if (!p.valid || !same_layer(p.geometry, g)) plan(p, g, backward, k.width);
   p.geometry.n = g.n;
   if (p.version == w.version && p.packed_from == w.value.data()) return;
@@ -208,8 +213,8 @@ void prepare(Pass& p, const Conv2dGeometry& g, bool backward, const Parameter& w
 }
 
 /// Rows [row, row + rows) and columns [column, column + columns) of a source image, zero outside it.
-void copy_band(const SimdKernels& k, const real* source, int h, int w, int c, int row, int rows, int column, int columns,
-               real* to) {
+void copy_band(const SimdKernels& k, const real* source, int h, int w, int c, int row, int rows,
+               int column, int columns, real* to) {
   const int left = std::clamp(-column, 0, columns);
   const int right = std::clamp(w - column, left, columns);
   for (int r = 0; r < rows; ++r) {
@@ -220,15 +225,18 @@ void copy_band(const SimdKernels& k, const real* source, int h, int w, int c, in
       continue;
     }
     if (left > 0) k.fill(as_size(left) * as_size(c), 0, cell);
-    k.copy(as_size(right - left) * as_size(c), source + (as_size(from) * as_size(w) + as_size(column + left)) * as_size(c),
+    k.copy(as_size(right - left) * as_size(c),
+           source + (as_size(from) * as_size(w) + as_size(column + left)) * as_size(c),
            cell + as_size(left) * as_size(c));
-    if (right < columns) k.fill(as_size(columns - right) * as_size(c), 0, cell + as_size(right) * as_size(c));
+    if (right < columns)
+      k.fill(as_size(columns - right) * as_size(c), 0, cell + as_size(right) * as_size(c));
   }
 }
 
 /// Output rows of one tile: enough work to be worth a task, few enough that the band stays in the second-level cache.
 int band_rows(const Pass& p, const Phase& phase, int unit) {
-  const double row_work = static_cast<double>(phase.columns) * phase.taps() * p.in_per_group * p.out_c;
+  const double row_work =
+      static_cast<double>(phase.columns) * phase.taps() * p.in_per_group * p.out_c;
   const int by_work = static_cast<int>(1.5e6 / (row_work + 1)) + 1;
   const int by_cache = static_cast<int>(24e3 / (static_cast<double>(phase.pitch) * p.step_h)) + 1;
   const int rows = std::clamp(std::min(by_work, by_cache), 1, phase.rows);
@@ -236,26 +244,29 @@ int band_rows(const Pass& p, const Phase& phase, int unit) {
 }
 
 /// The rows that outputs [t, t + rows) read; copied into `band` unless all taps stay inside the image.
-const real* source_band(const SimdKernels& k, const Pass& p, const Phase& phase, const real* image, int t, int rows,
-                        real* band) {
+const real* source_band(const SimdKernels& k, const Pass& p, const Phase& phase, const real* image,
+                        int t, int rows, real* band) {
   const int row = t * p.step_h + phase.low_h;
   if (phase.inside)
     return image + (static_cast<std::ptrdiff_t>(row) * p.source_w + phase.low_w) * p.source_c;
   const int columns = static_cast<int>(phase.pitch / p.source_c);
-  copy_band(k, image, p.source_h, p.source_w, p.source_c, row, (rows - 1) * p.step_h + phase.span_h, phase.low_w, columns, band);
+  copy_band(k, image, p.source_h, p.source_w, p.source_c, row, (rows - 1) * p.step_h + phase.span_h,
+            phase.low_w, columns, band);
   return band;
 }
 
 std::size_t band_size(const Pass& p, const Phase& phase, int rows) {
-  return phase.inside ? 0 : static_cast<std::size_t>(phase.pitch) * as_size((rows - 1) * p.step_h + phase.span_h);
+  return phase.inside ? 0
+                      : static_cast<std::size_t>(phase.pitch) *
+                            as_size((rows - 1) * p.step_h + phase.span_h);
 }
 
 constexpr int kChunk = 240;  // output positions handed to a kernel at once
 
 /// One pass over all phases. `band` (scratch() is protected) gives scratch memory for all threads of at least that many floats.
 template <class Scratch>
-void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real* source, const real* bias, real* y,
-              const Scratch& band) {
+void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real* source,
+              const real* bias, real* y, const Scratch& band) {
   const Conv2dGeometry& g = p.geometry;
   const std::size_t source_image = as_size(p.source_h) * as_size(p.source_w) * as_size(p.source_c);
   const std::size_t out_image = as_size(p.out_h) * as_size(p.out_w) * as_size(p.out_c);
@@ -264,19 +275,22 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
     const int bands = divide_up(phase.rows, rows);
     // Few positions and many channels: cut the channels too.
     int parts = 1;
-    if (g.groups == 1 && g.n * bands < 16) parts = std::min(divide_up(p.out_c, k.panel), divide_up(16, g.n * bands));
+    if (g.groups == 1 && g.n * bands < 16)
+      parts = std::min(divide_up(p.out_c, k.panel), divide_up(16, g.n * bands));
     const int part = round_up(divide_up(p.out_c, parts), k.panel);
     parts = divide_up(p.out_c, part);
     const std::size_t share = thread_share(band_size(p, phase, rows));
     real* memory = band(share);
-    const double work = static_cast<double>(g.n) * phase.rows * phase.columns * phase.taps() * p.in_per_group * p.out_c;
+    const double work = static_cast<double>(g.n) * phase.rows * phase.columns * phase.taps() *
+                        p.in_per_group * p.out_c;
     for_tasks(pool, g.n * bands * parts, work, [&](std::size_t thread, int task) {
       const int n = task / (bands * parts);
       const int t0 = task / parts % bands * rows;
       const int t1 = std::min(t0 + rows, phase.rows);
       const int o0 = task % parts * part;
       const int o1 = std::min(o0 + part, p.out_c);
-      const real* from = source_band(k, p, phase, source + as_size(n) * source_image, t0, t1 - t0, memory + thread * share);
+      const real* from = source_band(k, p, phase, source + as_size(n) * source_image, t0, t1 - t0,
+                                     memory + thread * share);
       const real* a[kChunk];
       real* to[kChunk];
       int count = 0;
@@ -286,14 +300,15 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
           k.depthwise(count, a, to, phase.taps(), phase.segments.data(), weights, bias, p.out_c);
         } else if (g.groups == 1) {
           for (int i = 0; i < count; ++i) to[i] += o0;
-          k.conv(count, a, to, static_cast<int>(phase.segments.size()), phase.segments.data(), phase.length,
-                 weights + as_size(o0) * phase.segments.size() * as_size(phase.length), bias != nullptr ? bias + o0 : nullptr,
-                 o1 - o0);
+          k.conv(count, a, to, static_cast<int>(phase.segments.size()), phase.segments.data(),
+                 phase.length,
+                 weights + as_size(o0) * phase.segments.size() * as_size(phase.length),
+                 bias != nullptr ? bias + o0 : nullptr, o1 - o0);
         } else {
           for (int group = 0; group < g.groups; ++group) {
-            k.conv(count, a, to, static_cast<int>(phase.segments.size()), phase.segments.data(), phase.length,
-                   weights + as_size(group) * phase.group_size, bias != nullptr ? bias + group * p.out_per_group : nullptr,
-                   p.out_per_group);
+            k.conv(count, a, to, static_cast<int>(phase.segments.size()), phase.segments.data(),
+                   phase.length, weights + as_size(group) * phase.group_size,
+                   bias != nullptr ? bias + group * p.out_per_group : nullptr, p.out_per_group);
             for (int i = 0; i < count; ++i) {
               a[i] += p.in_per_group;
               to[i] += p.out_per_group;
@@ -305,7 +320,9 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
       for (int t = t0; t < t1; ++t) {
         const real* row = from + static_cast<std::ptrdiff_t>(t - t0) * p.step_h * phase.pitch;
         real* out = y + as_size(n) * out_image +
-                    (as_size(phase.first_row + t * p.out_step_h) * as_size(p.out_w) + as_size(phase.first_column)) * as_size(p.out_c);
+                    (as_size(phase.first_row + t * p.out_step_h) * as_size(p.out_w) +
+                     as_size(phase.first_column)) *
+                        as_size(p.out_c);
         for (int u = 0; u < phase.columns; ++u) {
           a[count] = row + static_cast<std::ptrdiff_t>(u) * p.step_w * p.source_c;
           to[count] = out + as_size(u) * as_size(p.out_step_w) * as_size(p.out_c);
@@ -319,24 +336,29 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
 
 }  // namespace
 
-void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w, const Parameter* b, real* y,
-                                 OpSlot& op) {
+void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
+                                 const Parameter* b, real* y, OpSlot& op) {
   Pass& p = state_of(op, kernels_).forward;
   prepare(p, g, false, w, kernels_);
-  run_pass(pool(), kernels_, p, x, b != nullptr ? b->value.data() : nullptr, y,
-           [&](std::size_t share) { return scratch(simd::kBand, share * as_size(pool().threads())); });
+  run_pass(
+      pool(), kernels_, p, x, b != nullptr ? b->value.data() : nullptr, y,
+      [&](std::size_t share) { return scratch(simd::kBand, share * as_size(pool().threads())); });
 }
 
-void SimdBackend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx, OpSlot& op) {
+void SimdBackend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,
+                                        real* dx, OpSlot& op) {
   Pass& p = state_of(op, kernels_).input;
   prepare(p, g, true, w, kernels_);
-  run_pass(pool(), kernels_, p, dy, nullptr, dx,
-           [&](std::size_t share) { return scratch(simd::kBand, share * as_size(pool().threads())); });
+  run_pass(pool(), kernels_, p, dy, nullptr, dx, [&](std::size_t share) {
+    return scratch(simd::kBand, share * as_size(pool().threads()));
+  });
 }
 
-void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                                 const Parameter* b, real* y, std::uint8_t* winner, OpSlot& op) {
-  if (g.groups == g.c && g.groups == g.oc) return Backend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
+void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x,
+                                                 const Parameter& w, const Parameter* b, real* y,
+                                                 std::uint8_t* winner, OpSlot& op) {
+  if (g.groups == g.c && g.groups == g.oc)
+    return Backend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
   Pass& p = state_of(op, kernels_).forward;
   prepare(p, g, false, w, kernels_);
   const Phase& phase = p.phases.front();
@@ -349,22 +371,28 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
   const real* bias = b != nullptr ? b->value.data() : nullptr;
   const std::size_t image = as_size(g.h) * as_size(g.w) * as_size(g.c);
   const double work = static_cast<double>(g.n) * g.oh * g.ow * phase.taps() * p.in_per_group * g.oc;
-  const bool past_cache = as_size(g.n) * as_size(pooled_h) * as_size(pooled_w) * as_size(g.oc) >= simd::kPastCache;
+  const bool past_cache =
+      as_size(g.n) * as_size(pooled_h) * as_size(pooled_w) * as_size(g.oc) >= simd::kPastCache;
   for_tasks(pool(), g.n * bands, work, [&](std::size_t thread, int task) {
     const int n = task / bands;
     const int t0 = task % bands * rows;
     const int t1 = std::min(t0 + rows, 2 * pooled_h);
-    const real* from = source_band(kernels_, p, phase, x + as_size(n) * image, t0, t1 - t0, memory + thread * share);
+    const real* from = source_band(kernels_, p, phase, x + as_size(n) * image, t0, t1 - t0,
+                                   memory + thread * share);
     const real* a[kChunk];
     int count = 0;
     std::size_t done = (as_size(n) * as_size(pooled_h) + as_size(t0 / 2)) * as_size(pooled_w);
-    const std::ptrdiff_t right = static_cast<std::ptrdiff_t>(p.step_w) * g.c, down = p.step_h * phase.pitch;
+    const std::ptrdiff_t right = static_cast<std::ptrdiff_t>(p.step_w) * g.c,
+                         down = p.step_h * phase.pitch;
     const auto flush = [&] {
       for (int group = 0; group < g.groups; ++group) {
         const std::size_t at = done * as_size(g.oc) + as_size(group * p.out_per_group);
-        kernels_.conv_pool(count, a, right, down, y + at, winner + at, g.oc, static_cast<int>(phase.segments.size()),
-                           phase.segments.data(), phase.length, p.weights.data() + phase.packed + as_size(group) * phase.group_size,
-                           bias != nullptr ? bias + group * p.out_per_group : nullptr, p.out_per_group, past_cache);
+        kernels_.conv_pool(count, a, right, down, y + at, winner + at, g.oc,
+                           static_cast<int>(phase.segments.size()), phase.segments.data(),
+                           phase.length,
+                           p.weights.data() + phase.packed + as_size(group) * phase.group_size,
+                           bias != nullptr ? bias + group * p.out_per_group : nullptr,
+                           p.out_per_group, past_cache);
         for (int i = 0; i < count; ++i) a[i] += p.in_per_group;
       }
       done += as_size(count);
@@ -406,50 +434,57 @@ XBand x_band(const Conv2dGeometry& g) {
   band.span_h = (g.kh - 1) * g.dilation_h + 1;
   const int span_w = (g.kw - 1) * g.dilation_w + 1;
   band.columns = (g.ow - 1) * g.stride_w + span_w;
-  band.inside = g.pad_top == 0 && g.pad_left == 0 && (g.oh - 1) * g.stride_h + band.span_h <= g.h && band.columns <= g.w;
+  band.inside = g.pad_top == 0 && g.pad_left == 0 && (g.oh - 1) * g.stride_h + band.span_h <= g.h &&
+                band.columns <= g.w;
   band.pitch = static_cast<std::ptrdiff_t>(band.inside ? g.w : band.columns) * g.c;
   return band;
 }
 
-const real* read_x(const SimdKernels& k, const Conv2dGeometry& g, const XBand& band, const real* image, int t, int rows,
-                   real* memory) {
+const real* read_x(const SimdKernels& k, const Conv2dGeometry& g, const XBand& band,
+                   const real* image, int t, int rows, real* memory) {
   const int row = t * g.stride_h + band.low_h;
   if (band.inside) return image + static_cast<std::ptrdiff_t>(row) * band.pitch;
-  copy_band(k, image, g.h, g.w, g.c, row, (rows - 1) * g.stride_h + band.span_h, band.low_w, band.columns, memory);
+  copy_band(k, image, g.h, g.w, g.c, row, (rows - 1) * g.stride_h + band.span_h, band.low_w,
+            band.columns, memory);
   return memory;
 }
 
 }  // namespace
 
-void SimdBackend::add_partials(int tasks, std::size_t stride, const real* partials, int oc, int rows, int length, real beta,
-                               real* dw, real* db) {
+void SimdBackend::add_partials(int tasks, std::size_t stride, const real* partials, int oc,
+                               int rows, int length, real beta, real* dw, real* db) {
   const int padded = round_up(length, kernels_.width);
   const std::size_t per_channel = as_size(rows) * as_size(length);
   const std::size_t partial = as_size(oc) * as_size(rows) * as_size(padded);
-  for_tasks(pool(), oc, static_cast<double>(tasks) * static_cast<double>(partial), [&](std::size_t, int o) {
-    for (int r = 0; r < rows; ++r) {
-      real* to = dw + as_size(o) * per_channel + as_size(r) * as_size(length);
-      const real* from = partials + (as_size(o) * as_size(rows) + as_size(r)) * as_size(padded);
-      int t = 0;
-      if (beta == 0) {
-        kernels_.copy(as_size(length), from, to);
-        t = 1;
-      }
-      for (; t < tasks; ++t) kernels_.add(as_size(length), from + as_size(t) * stride, to);
-    }
-    if (db != nullptr) {
-      real total = beta == 0 ? real(0) : db[o];
-      for (int t = 0; t < tasks; ++t) total += partials[as_size(t) * stride + partial + as_size(o)];
-      db[o] = total;
-    }
-  });
+  for_tasks(pool(), oc, static_cast<double>(tasks) * static_cast<double>(partial),
+            [&](std::size_t, int o) {
+              for (int r = 0; r < rows; ++r) {
+                real* to = dw + as_size(o) * per_channel + as_size(r) * as_size(length);
+                const real* from =
+                    partials + (as_size(o) * as_size(rows) + as_size(r)) * as_size(padded);
+                int t = 0;
+                if (beta == 0) {
+                  kernels_.copy(as_size(length), from, to);
+                  t = 1;
+                }
+                for (; t < tasks; ++t)
+                  kernels_.add(as_size(length), from + as_size(t) * stride, to);
+              }
+              if (db != nullptr) {
+                real total = beta == 0 ? real(0) : db[o];
+                for (int t = 0; t < tasks; ++t)
+                  total += partials[as_size(t) * stride + partial + as_size(o)];
+                db[o] = total;
+              }
+            });
 }
 
-void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy, real beta, real* dw,
-                                         real* db) {
+void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,
+                                         real beta, real* dw, real* db) {
   constexpr int kMostTaps = 256;
   const bool depthwise = g.groups == g.c && g.groups == g.oc;
-  if (depthwise && g.kh * g.kw > kMostTaps) return Backend::conv2d_backward_weight(g, x, dy, beta, dw, db);
+  if (depthwise && g.kh * g.kw > kMostTaps)
+    return Backend::conv2d_backward_weight(g, x, dy, beta, dw, db);
   const int c = g.c / g.groups, oc = g.oc / g.groups;
   const XBand band = x_band(g);
   const double row_work = static_cast<double>(g.ow) * g.kh * g.kw * c * g.oc;
@@ -463,11 +498,15 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
   const int length = g.kh * g.kw * c;
   const int padded = round_up(length, kernels_.width);
   const int padded_c = round_up(g.c, kernels_.width);
-  const std::size_t weights = depthwise ? as_size(g.kh * g.kw) * as_size(padded_c) : as_size(g.oc) * as_size(padded);
+  const std::size_t weights =
+      depthwise ? as_size(g.kh * g.kw) * as_size(padded_c) : as_size(g.oc) * as_size(padded);
   const std::size_t stride = thread_share(weights + as_size(g.oc));
   const int tasks = partial_tasks(units, stride);
   real* partials = scratch(simd::kPartial, stride * as_size(tasks));
-  const std::size_t band_share = thread_share(band.inside ? 0 : static_cast<std::size_t>(band.pitch) * as_size((rows - 1) * g.stride_h + band.span_h));
+  const std::size_t band_share =
+      thread_share(band.inside ? 0
+                               : static_cast<std::size_t>(band.pitch) *
+                                     as_size((rows - 1) * g.stride_h + band.span_h));
   const std::size_t share = band_share + kSimdPack;
   real* memory = scratch(simd::kBand, share * as_size(pool().threads()));
   const std::size_t image = as_size(g.h) * as_size(g.w) * as_size(g.c);
@@ -477,7 +516,9 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
     kernels_.fill(weights + as_size(g.oc), 0, partial);
     std::ptrdiff_t taps[kMostTaps];
     if (depthwise) {
-      for (int i = 0; i < g.kh * g.kw; ++i) taps[i] = (i / g.kw) * g.dilation_h * band.pitch + static_cast<std::ptrdiff_t>(i % g.kw) * g.dilation_w * g.c;
+      for (int i = 0; i < g.kh * g.kw; ++i)
+        taps[i] = (i / g.kw) * g.dilation_h * band.pitch +
+                  static_cast<std::ptrdiff_t>(i % g.kw) * g.dilation_w * g.c;
     }
     const int first = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks);
     const int last = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks);
@@ -485,8 +526,10 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
       const int n = unit / bands;
       const int t0 = unit % bands * rows;
       const int t1 = std::min(t0 + rows, g.oh);
-      const real* from = read_x(kernels_, g, band, x + as_size(n) * image, t0, t1 - t0, memory + thread * share);
-      const real* dyn = dy + (as_size(n) * as_size(g.oh) + as_size(t0)) * as_size(g.ow) * as_size(g.oc);
+      const real* from =
+          read_x(kernels_, g, band, x + as_size(n) * image, t0, t1 - t0, memory + thread * share);
+      const real* dyn =
+          dy + (as_size(n) * as_size(g.oh) + as_size(t0)) * as_size(g.ow) * as_size(g.oc);
       if (db != nullptr) kernels_.add_columns((t1 - t0) * g.ow, g.oc, dyn, partial + weights);
       const std::ptrdiff_t ldb = static_cast<std::ptrdiff_t>(g.stride_w) * g.c;
       // Where rows continue each other (1x1, no padding) the whole band is one matrix.
@@ -502,13 +545,17 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
         for (int kh = 0; kh < g.kh; ++kh) {
           const real* xr = xt + static_cast<std::ptrdiff_t>(kh) * g.dilation_h * band.pitch;
           if (runs) {
-            kernels_.gemm_nn(g.oc, g.kw * c, depth, dyt, 1, g.oc, xr, ldb, partial + kh * g.kw * c, padded, true, pack);
+            kernels_.gemm_nn(g.oc, g.kw * c, depth, dyt, 1, g.oc, xr, ldb, partial + kh * g.kw * c,
+                             padded, true, pack);
             continue;
           }
           for (int kw = 0; kw < g.kw; ++kw) {
             for (int group = 0; group < g.groups; ++group) {
-              kernels_.gemm_nn(oc, c, depth, dyt + group * oc, 1, g.oc, xr + static_cast<std::ptrdiff_t>(kw) * g.dilation_w * g.c + group * c, ldb,
-                               partial + as_size(group * oc) * as_size(padded) + (kh * g.kw + kw) * c, padded, true, pack);
+              kernels_.gemm_nn(
+                  oc, c, depth, dyt + group * oc, 1, g.oc,
+                  xr + static_cast<std::ptrdiff_t>(kw) * g.dilation_w * g.c + group * c, ldb,
+                  partial + as_size(group * oc) * as_size(padded) + (kh * g.kw + kw) * c, padded,
+                  true, pack);
             }
           }
         }
@@ -520,31 +567,36 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
     for (int t = 0; t < g.kh * g.kw; ++t) {
       real& to = dw[i * g.kh * g.kw + t];
       real total = beta == 0 ? real(0) : to;
-      for (int task = 0; task < tasks; ++task) total += partials[as_size(task) * stride + as_size(t) * as_size(padded_c) + as_size(i)];
+      for (int task = 0; task < tasks; ++task)
+        total += partials[as_size(task) * stride + as_size(t) * as_size(padded_c) + as_size(i)];
       to = total;
     }
     if (db == nullptr) continue;
     real total = beta == 0 ? real(0) : db[i];
-    for (int task = 0; task < tasks; ++task) total += partials[as_size(task) * stride + weights + as_size(i)];
+    for (int task = 0; task < tasks; ++task)
+      total += partials[as_size(task) * stride + weights + as_size(i)];
     db[i] = total;
   }
 }
 
 // ---- Conv2d + ReLU + MaxPool2d(2) backward: a quarter of the positions at most has a gradient ---------------------------------------
 
-void SimdBackend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                                  const real* dy, const std::uint8_t* winner, real* dx, real beta,
+void SimdBackend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const real* x,
+                                                  const Parameter& w, const real* dy,
+                                                  const std::uint8_t* winner, real* dx, real beta,
                                                   real* dw, real* db, OpSlot& op) {
   const bool sparse_weight = g.groups == 1 && g.dilation_w == 1 && g.oh >= 2 && g.ow >= 2;
-  const bool sparse_input = sparse_weight && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1;
+  const bool sparse_input =
+      sparse_weight && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1;
   if (!sparse_weight || (dx != nullptr && !sparse_input))
     return Backend::conv2d_relu_max_pool2d_backward(g, x, w, dy, winner, dx, beta, dw, db, op);
   sparse_backward_weight(g, x, dy, winner, beta, dw, db);
   if (dx != nullptr) sparse_backward_input(g, w, dy, winner, dx, op);
 }
 
-void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy, const std::uint8_t* winner,
-                                         real beta, real* dw, real* db) {
+void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,
+                                         const std::uint8_t* winner, real beta, real* dw,
+                                         real* db) {
   const int pooled_h = g.oh / 2, pooled_w = g.ow / 2;
   const XBand band = x_band(g);
   const int length = g.kw * g.c;
@@ -557,7 +609,10 @@ void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x,
   const std::size_t stride = thread_share(weights + as_size(g.oc));
   const int tasks = partial_tasks(units, stride);
   real* partials = scratch(simd::kPartial, stride * as_size(tasks));
-  const std::size_t band_share = band.inside ? 0 : static_cast<std::size_t>(band.pitch) * as_size((2 * rows - 1) * g.stride_h + band.span_h);
+  const std::size_t band_share = band.inside
+                                     ? 0
+                                     : static_cast<std::size_t>(band.pitch) *
+                                           as_size((2 * rows - 1) * g.stride_h + band.span_h);
   const std::size_t list_share = 2 * (as_size(rows) * as_size(pooled_w) + 1);
   const std::size_t share = thread_share(band_share) + thread_share(list_share);
   real* memory = scratch(simd::kBand, share * as_size(pool().threads()));
@@ -566,15 +621,18 @@ void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x,
   for_tasks(pool(), tasks, work, [&](std::size_t thread, int task) {
     real* partial = partials + as_size(task) * stride;
     kernels_.fill(weights + as_size(g.oc), 0, partial);
-    auto* entries = reinterpret_cast<SparseEntry*>(memory + thread * share + thread_share(band_share));
+    auto* entries =
+        reinterpret_cast<SparseEntry*>(memory + thread * share + thread_share(band_share));
     const int first = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks);
     const int last = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks);
     for (int unit = first; unit < last; ++unit) {
       const int n = unit / bands;
       const int p0 = unit % bands * rows;
       const int p1 = std::min(p0 + rows, pooled_h);
-      const real* from = read_x(kernels_, g, band, x + as_size(n) * image, 2 * p0, 2 * (p1 - p0), memory + thread * share);
-      const std::size_t at = (as_size(n) * as_size(pooled_h) + as_size(p0)) * as_size(pooled_w) * as_size(g.oc);
+      const real* from = read_x(kernels_, g, band, x + as_size(n) * image, 2 * p0, 2 * (p1 - p0),
+                                memory + thread * share);
+      const std::size_t at =
+          (as_size(n) * as_size(pooled_h) + as_size(p0)) * as_size(pooled_w) * as_size(g.oc);
       const auto right = static_cast<std::int32_t>(g.stride_w * g.c);
       const auto down = static_cast<std::int32_t>(g.stride_h * band.pitch);
       const std::int32_t corner[4] = {0, right, down, down + right};
@@ -582,11 +640,13 @@ void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x,
         int count = 0;
         for (int r = 0; r < p1 - p0; ++r) {
           const std::size_t row = at + as_size(r) * as_size(pooled_w) * as_size(g.oc) + as_size(o);
-          count += kernels_.list_winners(pooled_w, winner + row, dy + row, g.oc, 2 * r * down, 2 * right, corner, entries + count);
+          count += kernels_.list_winners(pooled_w, winner + row, dy + row, g.oc, 2 * r * down,
+                                         2 * right, corner, entries + count);
         }
         if (count > 0)
           kernels_.sparse_weight(count, entries, from, g.kh, g.dilation_h * band.pitch, length,
-                                 partial + as_size(o) * as_size(g.kh) * as_size(padded), partial + weights + o);
+                                 partial + as_size(o) * as_size(g.kh) * as_size(padded),
+                                 partial + weights + o);
       }
     }
   });
@@ -598,11 +658,13 @@ void SimdBackend::sparse_backward_input(const Conv2dGeometry& g, const Parameter
   const int c = round_up(g.c, kernels_.width);
   ConvState& state = state_of(op, kernels_);
   const std::size_t tap_size = as_size(g.oc) * as_size(c);
-  if (state.taps.size() < as_size(g.kh * g.kw) * tap_size || state.taps_version != w.version || state.taps_from != w.value.data()) {
+  if (state.taps.size() < as_size(g.kh * g.kw) * tap_size || state.taps_version != w.version ||
+      state.taps_from != w.value.data()) {
     state.taps.reserve(as_size(g.kh * g.kw) * tap_size);
     for (int o = 0; o < g.oc; ++o) {
       for (int t = 0; t < g.kh * g.kw; ++t) {
-        const real* from = w.value.data() + (as_size(o) * as_size(g.kh * g.kw) + as_size(t)) * as_size(g.c);
+        const real* from =
+            w.value.data() + (as_size(o) * as_size(g.kh * g.kw) + as_size(t)) * as_size(g.c);
         real* to = state.taps.data() + as_size(t) * tap_size + as_size(o) * as_size(c);
         for (int i = 0; i < c; ++i) to[i] = i < g.c ? from[i] : 0;
       }
@@ -613,7 +675,8 @@ void SimdBackend::sparse_backward_input(const Conv2dGeometry& g, const Parameter
   const int pooled_h = g.oh / 2, pooled_w = g.ow / 2;
   const int ring = (g.kh + 2) / 2 + 1;  // rows of windows that one row of dx can see
   const int capacity = g.oc + 1;
-  const std::size_t row_entries = as_size(2 * pooled_w) * as_size(capacity);  // of one convolution row
+  const std::size_t row_entries =
+      as_size(2 * pooled_w) * as_size(capacity);  // of one convolution row
   const std::size_t entries_share = thread_share(as_size(2 * ring) * row_entries * 2);
   const std::size_t counts_share = thread_share(as_size(2 * ring) * as_size(2 * pooled_w));
   const std::size_t row_share = thread_share(as_size(g.w) * as_size(c));
@@ -637,12 +700,18 @@ void SimdBackend::sparse_backward_input(const Conv2dGeometry& g, const Parameter
       for (; listed <= bottom; ++listed) {
         const int slot = listed % ring * 2;
         for (int u = 0; u < pooled_w; ++u) {
-          const std::size_t at = ((as_size(n) * as_size(pooled_h) + as_size(listed)) * as_size(pooled_w) + as_size(u)) * as_size(g.oc);
+          const std::size_t at =
+              ((as_size(n) * as_size(pooled_h) + as_size(listed)) * as_size(pooled_w) +
+               as_size(u)) *
+              as_size(g.oc);
           SparseEntry* to[4];
           std::int32_t found[4];
-          for (int q = 0; q < 4; ++q) to[q] = entries + as_size(slot + q / 2) * row_entries + as_size(2 * u + q % 2) * as_size(capacity);
+          for (int q = 0; q < 4; ++q)
+            to[q] = entries + as_size(slot + q / 2) * row_entries +
+                    as_size(2 * u + q % 2) * as_size(capacity);
           kernels_.list_positions(g.oc, winner + at, dy + at, c, to, found);
-          for (int q = 0; q < 4; ++q) counts[(slot + q / 2) * 2 * pooled_w + 2 * u + q % 2] = found[q];
+          for (int q = 0; q < 4; ++q)
+            counts[(slot + q / 2) * 2 * pooled_w + 2 * u + q % 2] = found[q];
         }
       }
       real* dx_row = dx + (as_size(n) * as_size(g.h) + as_size(y)) * as_size(g.w) * as_size(g.c);
@@ -657,14 +726,17 @@ void SimdBackend::sparse_backward_input(const Conv2dGeometry& g, const Parameter
           const int begin = std::max(0, g.pad_left - kw);
           const int end = std::min(2 * pooled_w, g.w + g.pad_left - kw);
           if (end <= begin) continue;
-          kernels_.sparse_input(end - begin, counts + conv_row * 2 * pooled_w + begin,
-                                entries + as_size(conv_row) * row_entries + as_size(begin) * as_size(capacity), capacity,
-                                state.taps.data() + as_size(kh * g.kw + kw) * tap_size, c,
-                                row + as_size(begin - g.pad_left + kw) * as_size(c));
+          kernels_.sparse_input(
+              end - begin, counts + conv_row * 2 * pooled_w + begin,
+              entries + as_size(conv_row) * row_entries + as_size(begin) * as_size(capacity),
+              capacity, state.taps.data() + as_size(kh * g.kw + kw) * tap_size, c,
+              row + as_size(begin - g.pad_left + kw) * as_size(c));
         }
       }
       if (c != g.c) {
-        for (int u = 0; u < g.w; ++u) kernels_.copy(as_size(g.c), own_row + as_size(u) * as_size(c), dx_row + as_size(u) * as_size(g.c));
+        for (int u = 0; u < g.w; ++u)
+          kernels_.copy(as_size(g.c), own_row + as_size(u) * as_size(c),
+                        dx_row + as_size(u) * as_size(g.c));
       }
     }
   });

@@ -32,7 +32,9 @@ void for_tasks(ThreadPool& pool, int count, double work, const Body& body) {
   if (work < kWorthThreads) {
     for (int i = 0; i < count; ++i) body(std::size_t{0}, i);
   } else {
-    pool.parallel_for_thread(as_size(count), [&](std::size_t thread, std::size_t i) { body(thread, static_cast<int>(i)); });
+    pool.parallel_for_thread(as_size(count), [&](std::size_t thread, std::size_t i) {
+      body(thread, static_cast<int>(i));
+    });
   }
 }
 

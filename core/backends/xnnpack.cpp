@@ -2,6 +2,7 @@
 // created and never sees them change: it lives as long as the versions of the parameters that it packed.
 #include <xnnpack.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -16,7 +17,9 @@ using simd::as_size;
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr int kWorkspaceSlot = 16;  // SimdBackend's own slots are below
+constexpr int kWorkspaceSlot = 16, kConvolvedSlot = 17;  // SimdBackend's own slots are below
+constexpr int kLongSums = 16;  // input channels
+constexpr std::size_t kChunkValues = std::size_t{1} << 18U;  // of a convolution's output: 1 MB
 
 struct DeleteOperator {
   void operator()(xnn_operator* op) const { xnn_delete_operator(op); }
@@ -66,20 +69,23 @@ class XnnpackBackend final : public SimdBackend {
   std::string_view name() const override { return "xnnpack"; }
   std::string description() const override { return "xnnpack + " + SimdBackend::description(); }
 
-  void conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w, const Parameter* b, real* y,
-                      OpSlot& op) override {
+  void conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
+                      const Parameter* b, real* y, OpSlot& op) override {
     Packed& p = state_of(op).forward;
     if (!keep(p, g, w, b)) make_forward(p, g, w, b);
     if (p.refused) return SimdBackend::conv2d_forward(g, x, w, b, y, op);
     if (p.geometry.n != g.n) {
       std::size_t alignment = 0, oh = 0, ow = 0;
-      check(xnn_reshape_convolution2d_nhwc_f32(p.op.get(), as_size(g.n), as_size(g.h), as_size(g.w), &p.workspace_size,
-                                               &alignment, &oh, &ow, pool().handle()),
+      check(xnn_reshape_convolution2d_nhwc_f32(p.op.get(), as_size(g.n), as_size(g.h), as_size(g.w),
+                                               &p.workspace_size, &alignment, &oh, &ow,
+                                               pool().handle()),
             "shape a convolution");
       p.geometry.n = g.n;
       p.in = nullptr;
     }
-    void* workspace = p.workspace_size > 0 ? scratch(kWorkspaceSlot, p.workspace_size / sizeof(real) + 1) : nullptr;
+    void* workspace = p.workspace_size > 0
+                          ? scratch(kWorkspaceSlot, p.workspace_size / sizeof(real) + 1)
+                          : nullptr;
     if (p.in != x || p.out != y || p.workspace != workspace)
       check(xnn_setup_convolution2d_nhwc_f32(p.op.get(), workspace, x, y), "set up a convolution");
     p.in = x;
@@ -88,22 +94,55 @@ class XnnpackBackend final : public SimdBackend {
     check(xnn_run_operator(p.op.get(), pool().handle()), "run a convolution");
   }
 
-  void conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx, OpSlot& op) override {
+  /// The convolution of a few images at a time into scratch memory that stays in the cache, then ReLU and the pool. With few input
+  /// channels XNNPACK's sums are too short to be fast, and SimdBackend's one pass wins.
+  void conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
+                                      const Parameter* b, real* y, std::uint8_t* winner,
+                                      OpSlot& op) override {
+    if (g.c / g.groups < kLongSums)
+      return SimdBackend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
+    const int ph = g.oh / 2, pw = g.ow / 2;
+    const std::size_t row = as_size(g.ow) * as_size(g.oc);
+    const std::size_t image = as_size(g.oh) * row;
+    const std::size_t pooled_row = as_size(pw) * as_size(g.oc);
+    const int chunk = std::clamp(static_cast<int>(kChunkValues / image), 1, g.n);
+    real* conv = scratch(kConvolvedSlot, as_size(chunk) * image);
+    for (int start = 0; start < g.n; start += chunk) {
+      Conv2dGeometry part = g;
+      part.n = std::min(chunk, g.n - start);
+      conv2d_forward(part, x + as_size(start) * as_size(g.h) * as_size(g.w) * as_size(g.c), w, b,
+                     conv, op);
+      simd::for_tasks(pool(), part.n * ph, 4.0 * part.n * static_cast<double>(image),
+                      [&](std::size_t, int task) {
+                        const real* top =
+                            conv + as_size(task / ph) * image + as_size(2 * (task % ph)) * row;
+                        const std::size_t to = as_size(start * ph + task) * pooled_row;
+                        kernels().relu_pool_row(pw, g.oc, top, top + row, y + to, winner + to);
+                      });
+    }
+  }
+
+  void conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx,
+                             OpSlot& op) override {
     Packed& p = state_of(op).input;
     if (!keep(p, g, w, nullptr)) make_input(p, g, w);
     if (p.refused) return SimdBackend::conv2d_backward_input(g, dy, w, dx, op);
     if (p.geometry.n != g.n) {
       std::size_t h = 0, width = 0;
       // Rows and columns at the end that no window reached.
-      const int left_h = g.h + g.pad_top + g.pad_bottom - (g.oh - 1) * g.stride_h - (g.kh - 1) * g.dilation_h - 1;
-      const int left_w = g.w + g.pad_left + g.pad_right - (g.ow - 1) * g.stride_w - (g.kw - 1) * g.dilation_w - 1;
-      check(xnn_reshape_deconvolution2d_nhwc_f32(p.op.get(), as_size(g.n), as_size(g.oh), as_size(g.ow), unsigned_of(left_h),
+      const int left_h =
+          g.h + g.pad_top + g.pad_bottom - (g.oh - 1) * g.stride_h - (g.kh - 1) * g.dilation_h - 1;
+      const int left_w =
+          g.w + g.pad_left + g.pad_right - (g.ow - 1) * g.stride_w - (g.kw - 1) * g.dilation_w - 1;
+      check(xnn_reshape_deconvolution2d_nhwc_f32(p.op.get(), as_size(g.n), as_size(g.oh),
+                                                 as_size(g.ow), unsigned_of(left_h),
                                                  unsigned_of(left_w), &h, &width, pool().handle()),
             "shape an input gradient");
       p.geometry.n = g.n;
       p.in = nullptr;
     }
-    if (p.in != dy || p.out != dx) check(xnn_setup_deconvolution2d_nhwc_f32(p.op.get(), dy, dx), "set up an input gradient");
+    if (p.in != dy || p.out != dx)
+      check(xnn_setup_deconvolution2d_nhwc_f32(p.op.get(), dy, dx), "set up an input gradient");
     p.in = dy;
     p.out = dx;
     check(xnn_run_operator(p.op.get(), pool().handle()), "run an input gradient");
@@ -117,7 +156,8 @@ class XnnpackBackend final : public SimdBackend {
     if (std::memcmp(&same, &g, sizeof g) != 0) return false;
     if (p.refused) return true;
     return p.op != nullptr && p.weight_version == w.version && p.weight == w.value.data() &&
-           p.bias == (b != nullptr ? b->value.data() : nullptr) && (b == nullptr || p.bias_version == b->version);
+           p.bias == (b != nullptr ? b->value.data() : nullptr) &&
+           (b == nullptr || p.bias_version == b->version);
   }
 
   static void remember(Packed& p, const Conv2dGeometry& g, const Parameter& w, const Parameter* b) {
@@ -133,33 +173,40 @@ class XnnpackBackend final : public SimdBackend {
 
   static void accept(Packed& p, xnn_status status, xnn_operator_t made, const char* what) {
     p.op.reset(made);
-    p.refused = status == xnn_status_unsupported_parameter || status == xnn_status_invalid_parameter;
+    p.refused =
+        status == xnn_status_unsupported_parameter || status == xnn_status_invalid_parameter;
     if (!p.refused) check(status, what);
   }
 
-  static void make_forward(Packed& p, const Conv2dGeometry& g, const Parameter& w, const Parameter* b) {
+  static void make_forward(Packed& p, const Conv2dGeometry& g, const Parameter& w,
+                           const Parameter* b) {
     remember(p, g, w, b);
     // XNNPACK derives the output's size and never crops.
-    const int oh = (g.h + g.pad_top + g.pad_bottom - (g.kh - 1) * g.dilation_h - 1) / g.stride_h + 1;
-    const int ow = (g.w + g.pad_left + g.pad_right - (g.kw - 1) * g.dilation_w - 1) / g.stride_w + 1;
+    const int oh =
+        (g.h + g.pad_top + g.pad_bottom - (g.kh - 1) * g.dilation_h - 1) / g.stride_h + 1;
+    const int ow =
+        (g.w + g.pad_left + g.pad_right - (g.kw - 1) * g.dilation_w - 1) / g.stride_w + 1;
     if (oh != g.oh || ow != g.ow) {
       p.refused = true;
       return;
     }
     xnn_operator_t made = nullptr;
     const xnn_status status = xnn_create_convolution2d_nhwc_f32(
-        unsigned_of(g.pad_top), unsigned_of(g.pad_right), unsigned_of(g.pad_bottom), unsigned_of(g.pad_left), unsigned_of(g.kh),
-        unsigned_of(g.kw), unsigned_of(g.stride_h), unsigned_of(g.stride_w), unsigned_of(g.dilation_h), unsigned_of(g.dilation_w),
-        unsigned_of(g.groups), as_size(g.c / g.groups), as_size(g.oc / g.groups), as_size(g.c), as_size(g.oc), w.value.data(),
-        p.bias, -kInfinity, kInfinity, 0, nullptr, nullptr, &made);
+        unsigned_of(g.pad_top), unsigned_of(g.pad_right), unsigned_of(g.pad_bottom),
+        unsigned_of(g.pad_left), unsigned_of(g.kh), unsigned_of(g.kw), unsigned_of(g.stride_h),
+        unsigned_of(g.stride_w), unsigned_of(g.dilation_h), unsigned_of(g.dilation_w),
+        unsigned_of(g.groups), as_size(g.c / g.groups), as_size(g.oc / g.groups), as_size(g.c),
+        as_size(g.oc), w.value.data(), p.bias, -kInfinity, kInfinity, 0, nullptr, nullptr, &made);
     accept(p, status, made, "make a convolution");
   }
 
   void make_input(Packed& p, const Conv2dGeometry& g, const Parameter& w) {
     remember(p, g, w, nullptr);
     const int c = g.c / g.groups, oc = g.oc / g.groups, taps = g.kh * g.kw;
-    const int left_h = g.h + g.pad_top + g.pad_bottom - (g.oh - 1) * g.stride_h - (g.kh - 1) * g.dilation_h - 1;
-    const int left_w = g.w + g.pad_left + g.pad_right - (g.ow - 1) * g.stride_w - (g.kw - 1) * g.dilation_w - 1;
+    const int left_h =
+        g.h + g.pad_top + g.pad_bottom - (g.oh - 1) * g.stride_h - (g.kh - 1) * g.dilation_h - 1;
+    const int left_w =
+        g.w + g.pad_left + g.pad_right - (g.ow - 1) * g.stride_w - (g.kw - 1) * g.dilation_w - 1;
     if (left_h < 0 || left_w < 0 || left_h >= g.stride_h || left_w >= g.stride_w) {
       p.refused = true;
       return;
@@ -169,17 +216,21 @@ class XnnpackBackend final : public SimdBackend {
     for (int group = 0; group < g.groups; ++group) {
       for (int o = 0; o < oc; ++o) {
         for (int t = 0; t < taps; ++t) {
-          const real* from = w.value.data() + (as_size(group * oc + o) * as_size(taps) + as_size(t)) * as_size(c);
-          for (int i = 0; i < c; ++i) turned[(as_size(group * c + i) * as_size(taps) + as_size(t)) * as_size(oc) + as_size(o)] = from[i];
+          const real* from =
+              w.value.data() + (as_size(group * oc + o) * as_size(taps) + as_size(t)) * as_size(c);
+          for (int i = 0; i < c; ++i)
+            turned[(as_size(group * c + i) * as_size(taps) + as_size(t)) * as_size(oc) +
+                   as_size(o)] = from[i];
         }
       }
     }
     xnn_operator_t made = nullptr;
     const xnn_status status = xnn_create_deconvolution2d_nhwc_f32(
-        unsigned_of(g.pad_top), unsigned_of(g.pad_right), unsigned_of(g.pad_bottom), unsigned_of(g.pad_left), unsigned_of(g.kh),
-        unsigned_of(g.kw), unsigned_of(g.stride_h), unsigned_of(g.stride_w), unsigned_of(g.dilation_h), unsigned_of(g.dilation_w),
-        unsigned_of(g.groups), as_size(oc), as_size(c), as_size(g.oc), as_size(g.c), turned, nullptr, -kInfinity, kInfinity, 0, nullptr,
-        nullptr, &made);
+        unsigned_of(g.pad_top), unsigned_of(g.pad_right), unsigned_of(g.pad_bottom),
+        unsigned_of(g.pad_left), unsigned_of(g.kh), unsigned_of(g.kw), unsigned_of(g.stride_h),
+        unsigned_of(g.stride_w), unsigned_of(g.dilation_h), unsigned_of(g.dilation_w),
+        unsigned_of(g.groups), as_size(oc), as_size(c), as_size(g.oc), as_size(g.c), turned,
+        nullptr, -kInfinity, kInfinity, 0, nullptr, nullptr, &made);
     accept(p, status, made, "make an input gradient");
   }
 };

@@ -12,7 +12,8 @@ class AdaptiveAvgPool2d final : public Layer {
   void forward(RunContext& /*context*/, const Tensor& x, Tensor& y) override {
     const auto channels = static_cast<std::size_t>(x.shape().c);
     const std::size_t item = x.shape().item();
-    const real scale = real(1) / static_cast<real>(item / channels);
+    const std::size_t pixels = item / channels;
+    const real scale = real(1) / static_cast<real>(pixels);
     y.fill(0);
     for (std::size_t n = 0; n < static_cast<std::size_t>(x.shape().n); ++n) {
       real* yi = y.data() + n * channels;
@@ -24,11 +25,13 @@ class AdaptiveAvgPool2d final : public Layer {
     }
   }
 
-  void backward(RunContext& /*context*/, const Tensor& x, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& /*context*/, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
     if (dx == nullptr) return;
     const auto channels = static_cast<std::size_t>(x.shape().c);
     const std::size_t item = x.shape().item();
-    const real scale = real(1) / static_cast<real>(item / channels);
+    const std::size_t pixels = item / channels;
+    const real scale = real(1) / static_cast<real>(pixels);
     for (std::size_t n = 0; n < static_cast<std::size_t>(x.shape().n); ++n) {
       const real* dyi = dy.data() + n * channels;
       real* dxi = dx->data() + n * item;
@@ -40,7 +43,8 @@ class AdaptiveAvgPool2d final : public Layer {
 };
 
 std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& /*context*/) {
-  if (spec.pair("output_size", 1) != std::pair(1, 1)) spec.fail("output_size expected 1, the only one there is");
+  if (spec.pair("output_size", 1) != std::pair(1, 1))
+    spec.fail("output_size expected 1, the only one there is");
   return std::make_unique<AdaptiveAvgPool2d>();
 }
 const RegisterLayer kRegister("AdaptiveAvgPool2d", &make);

@@ -18,17 +18,22 @@ class AvgPool2d final : public Layer {
     y.fill(0);
     const real scale = real(1) / static_cast<real>(g.kh * g.kw);
     for_each_pair(g, [&](std::size_t xi, std::size_t yi) {
-      for (int c = 0; c < g.c; ++c) y.data()[yi + static_cast<std::size_t>(c)] += scale * x.data()[xi + static_cast<std::size_t>(c)];
+      for (int c = 0; c < g.c; ++c)
+        y.data()[yi + static_cast<std::size_t>(c)] +=
+            scale * x.data()[xi + static_cast<std::size_t>(c)];
     });
   }
 
-  void backward(RunContext& /*context*/, const Tensor& x, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& /*context*/, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
     if (dx == nullptr) return;
     const Pool2dGeometry g = window_.geometry(x.shape());
     dx->fill(0);
     const real scale = real(1) / static_cast<real>(g.kh * g.kw);
     for_each_pair(g, [&](std::size_t xi, std::size_t yi) {
-      for (int c = 0; c < g.c; ++c) dx->data()[xi + static_cast<std::size_t>(c)] += scale * dy.data()[yi + static_cast<std::size_t>(c)];
+      for (int c = 0; c < g.c; ++c)
+        dx->data()[xi + static_cast<std::size_t>(c)] +=
+            scale * dy.data()[yi + static_cast<std::size_t>(c)];
     });
   }
 
@@ -37,8 +42,11 @@ class AvgPool2d final : public Layer {
   template <class Visit>
   static void for_each_pair(const Pool2dGeometry& g, const Visit& visit) {
     const auto at = [](int n, int height, int h, int width, int w, int c) {
-      return ((static_cast<std::size_t>(n) * static_cast<std::size_t>(height) + static_cast<std::size_t>(h)) * static_cast<std::size_t>(width) +
-              static_cast<std::size_t>(w)) * static_cast<std::size_t>(c);
+      return ((static_cast<std::size_t>(n) * static_cast<std::size_t>(height) +
+               static_cast<std::size_t>(h)) *
+                  static_cast<std::size_t>(width) +
+              static_cast<std::size_t>(w)) *
+             static_cast<std::size_t>(c);
     };
     for (int n = 0; n < g.n; ++n) {
       for (int oh = 0; oh < g.oh; ++oh) {

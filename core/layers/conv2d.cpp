@@ -14,7 +14,8 @@ class Conv2d final : public Layer {
 
   Shape output_shape(const Shape& in) const override;
   void forward(RunContext& context, const Tensor& x, Tensor& y) override;
-  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy, Tensor* dx) override;
+  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override;
   std::vector<Parameter*> parameters() override;
   void init(Rng& rng) override;
   Fusion fuse(std::span<const std::unique_ptr<Layer>> next) override;
@@ -43,16 +44,21 @@ class Conv2dReLUMaxPool2d final : public Layer {
     const Shape out = conv_.output_shape(in);
     return {out.n, out.h / 2, out.w / 2, out.c};
   }
-  void prepare(const Shape& input, bool /*training*/) override { winner_.resize(output_shape(input).size()); }
+  void prepare(const Shape& input, bool /*training*/) override {
+    winner_.resize(output_shape(input).size());
+  }
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
-    context.backend.conv2d_relu_max_pool2d_forward(conv_.geometry(x.shape()), x.data(), conv_.weight(), conv_.bias(), y.data(),
+    context.backend.conv2d_relu_max_pool2d_forward(conv_.geometry(x.shape()), x.data(),
+                                                   conv_.weight(), conv_.bias(), y.data(),
                                                    winner_.data(), forward_op_);
   }
-  void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
     const real beta = conv_.take_beta();
-    context.backend.conv2d_relu_max_pool2d_backward(conv_.geometry(x.shape()), x.data(), conv_.weight(), dy.data(),
-                                                    winner_.data(), dx != nullptr ? dx->data() : nullptr, beta,
-                                                    conv_.weight_grad(), conv_.bias_grad(), backward_op_);
+    context.backend.conv2d_relu_max_pool2d_backward(
+        conv_.geometry(x.shape()), x.data(), conv_.weight(), dy.data(), winner_.data(),
+        dx != nullptr ? dx->data() : nullptr, beta, conv_.weight_grad(), conv_.bias_grad(),
+        backward_op_);
   }
   std::vector<Parameter*> parameters() override { return conv_.parameters(); }
 
@@ -77,15 +83,17 @@ Conv2d::Conv2d(LayerSpec& spec, const BuildContext& context) {
     spec.fail(text("in_channels is ", expected, ", but the input is ", item_text(in)));
   }
   if (in.c % geometry_.groups != 0 || geometry_.oc % geometry_.groups != 0) {
-    spec.fail(text("groups ", geometry_.groups, " does not divide ", in.c, " input and ", geometry_.oc, " output channels"));
+    spec.fail(text("groups ", geometry_.groups, " does not divide ", in.c, " input and ",
+                   geometry_.oc, " output channels"));
   }
   const auto fits = [](int size, int kernel, int dilation, int pad) {
-    return static_cast<std::int64_t>(size) + 2 * static_cast<std::int64_t>(pad) >= static_cast<std::int64_t>(dilation) * (kernel - 1) + 1;
+    return static_cast<std::int64_t>(size) + 2 * static_cast<std::int64_t>(pad) >=
+           static_cast<std::int64_t>(dilation) * (kernel - 1) + 1;
   };
   if (!fits(in.h, geometry_.kh, geometry_.dilation_h, geometry_.pad_top) ||
       !fits(in.w, geometry_.kw, geometry_.dilation_w, geometry_.pad_left)) {
-    spec.fail(text("kernel ", geometry_.kh, 'x', geometry_.kw, " does not fit input ", in.h, 'x', in.w, " with padding ",
-                   geometry_.pad_top, ',', geometry_.pad_left));
+    spec.fail(text("kernel ", geometry_.kh, 'x', geometry_.kw, " does not fit input ", in.h, 'x',
+                   in.w, " with padding ", geometry_.pad_top, ',', geometry_.pad_left));
   }
   spec.check_weights(Shape{geometry_.oc, geometry_.kh, geometry_.kw, in.c / geometry_.groups});
   weight_.name = context.prefix + ".weight";
@@ -116,14 +124,18 @@ Conv2dGeometry Conv2d::geometry(const Shape& in) const {
 }
 
 void Conv2d::forward(RunContext& context, const Tensor& x, Tensor& y) {
-  context.backend.conv2d_forward(geometry(x.shape()), x.data(), weight_, bias(), y.data(), forward_op_);
+  context.backend.conv2d_forward(geometry(x.shape()), x.data(), weight_, bias(), y.data(),
+                                 forward_op_);
 }
 
-void Conv2d::backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) {
+void Conv2d::backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                      Tensor* dx) {
   const Conv2dGeometry g = geometry(x.shape());
-  if (dx != nullptr) context.backend.conv2d_backward_input(g, dy.data(), weight_, dx->data(), backward_op_);
+  if (dx != nullptr)
+    context.backend.conv2d_backward_input(g, dy.data(), weight_, dx->data(), backward_op_);
   const real beta = take_beta();
-  context.backend.conv2d_backward_weight(g, x.data(), dy.data(), beta, weight_.grad.data(), bias_grad());
+  context.backend.conv2d_backward_weight(g, x.data(), dy.data(), beta, weight_.grad.data(),
+                                         bias_grad());
 }
 
 std::vector<Parameter*> Conv2d::parameters() {
@@ -152,7 +164,9 @@ Fusion Conv2d::fuse(std::span<const std::unique_ptr<Layer>> next) {
   return {std::move(fused), 3};
 }
 
-std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) { return std::make_unique<Conv2d>(spec, context); }
+std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) {
+  return std::make_unique<Conv2d>(spec, context);
+}
 const RegisterLayer kRegister("Conv2d", &make);
 
 }  // namespace

@@ -14,7 +14,8 @@ class Dropout final : public Layer {
 
   Shape output_shape(const Shape& in) const override { return in; }
   void forward(RunContext& context, const Tensor& x, Tensor& y) override { apply(context, x, y); }
-  void backward(RunContext& context, const Tensor& /*x*/, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& context, const Tensor& /*x*/, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
     if (dx != nullptr) apply(context, dy, *dx);
   }
   bool in_place() const override { return true; }
@@ -39,7 +40,8 @@ class Dropout final : public Layer {
 
 std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) {
   std::uint64_t stream = 0;
-  for (const char letter : context.prefix) stream = mix64(stream + static_cast<unsigned char>(letter));
+  for (const char letter : context.prefix)
+    stream = mix64(stream + static_cast<unsigned char>(letter));
   return std::make_unique<Dropout>(spec.number("p", 0, 1, 0.5), stream);
 }
 const RegisterLayer kRegister("Dropout", &make);

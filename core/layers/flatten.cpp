@@ -9,9 +9,12 @@ namespace {
 
 class Flatten final : public Layer {
  public:
-  Shape output_shape(const Shape& in) const override { return {in.n, 1, 1, static_cast<int>(in.item())}; }
+  Shape output_shape(const Shape& in) const override {
+    return {in.n, 1, 1, static_cast<int>(in.item())};
+  }
   void forward(RunContext& /*context*/, const Tensor& x, Tensor& y) override { copy(x, y); }
-  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
     if (dx != nullptr) copy(dy, *dx);
   }
   bool in_place() const override { return true; }
@@ -22,7 +25,9 @@ class Flatten final : public Layer {
   }
 };
 
-std::unique_ptr<Layer> make(LayerSpec& /*spec*/, const BuildContext& /*context*/) { return std::make_unique<Flatten>(); }
+std::unique_ptr<Layer> make(LayerSpec& /*spec*/, const BuildContext& /*context*/) {
+  return std::make_unique<Flatten>();
+}
 const RegisterLayer kRegister("Flatten", &make);
 
 }  // namespace

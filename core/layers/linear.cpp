@@ -12,7 +12,8 @@ class Linear final : public Layer {
  public:
   Linear(LayerSpec& spec, const BuildContext& context) {
     const Shape& in = context.input;
-    if (in.h != 1 || in.w != 1) spec.fail(text("needs a flat input (put a Flatten before it), got ", item_text(in)));
+    if (in.h != 1 || in.w != 1)
+      spec.fail(text("needs a flat input (put a Flatten before it), got ", item_text(in)));
     in_ = in.c;
     out_ = spec.features("out_features", context.classes);
     if (const int expected = spec.integer("in_features", 1, in_); expected != in_) {
@@ -32,15 +33,19 @@ class Linear final : public Layer {
   Shape output_shape(const Shape& in) const override { return {in.n, 1, 1, out_}; }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
-    context.backend.linear_forward({x.shape().n, in_, out_}, x.data(), weight_, bias_ ? &*bias_ : nullptr, y.data(), forward_op_);
+    context.backend.linear_forward({x.shape().n, in_, out_}, x.data(), weight_,
+                                   bias_ ? &*bias_ : nullptr, y.data(), forward_op_);
   }
 
-  void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
     const LinearGeometry g{x.shape().n, in_, out_};
-    if (dx != nullptr) context.backend.linear_backward_input(g, dy.data(), weight_, dx->data(), backward_op_);
+    if (dx != nullptr)
+      context.backend.linear_backward_input(g, dy.data(), weight_, dx->data(), backward_op_);
     const real beta = weight_.take_beta();
     if (bias_) bias_->take_beta();
-    context.backend.linear_backward_weight(g, x.data(), dy.data(), beta, weight_.grad.data(), bias_ ? bias_->grad.data() : nullptr);
+    context.backend.linear_backward_weight(g, x.data(), dy.data(), beta, weight_.grad.data(),
+                                           bias_ ? bias_->grad.data() : nullptr);
   }
 
   std::vector<Parameter*> parameters() override {
@@ -61,7 +66,9 @@ class Linear final : public Layer {
   OpSlot forward_op_, backward_op_;
 };
 
-std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) { return std::make_unique<Linear>(spec, context); }
+std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) {
+  return std::make_unique<Linear>(spec, context);
+}
 const RegisterLayer kRegister("Linear", &make);
 
 }  // namespace

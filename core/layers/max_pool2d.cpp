@@ -3,14 +3,20 @@
 
 namespace pinhole {
 
-void MaxPool2d::prepare(const Shape& input, bool /*training*/) { winner_.resize(output_shape(input).size()); }
-
-void MaxPool2d::forward(RunContext& context, const Tensor& x, Tensor& y) {
-  context.backend.max_pool2d_forward(window_.geometry(x.shape()), x.data(), y.data(), winner_.data());
+void MaxPool2d::prepare(const Shape& input, bool /*training*/) {
+  winner_.resize(output_shape(input).size());
 }
 
-void MaxPool2d::backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy, Tensor* dx) {
-  if (dx != nullptr) context.backend.max_pool2d_backward(window_.geometry(x.shape()), dy.data(), winner_.data(), dx->data());
+void MaxPool2d::forward(RunContext& context, const Tensor& x, Tensor& y) {
+  context.backend.max_pool2d_forward(window_.geometry(x.shape()), x.data(), y.data(),
+                                     winner_.data());
+}
+
+void MaxPool2d::backward(RunContext& context, const Tensor& x, const Tensor& /*y*/,
+                         const Tensor& dy, Tensor* dx) {
+  if (dx != nullptr)
+    context.backend.max_pool2d_backward(window_.geometry(x.shape()), dy.data(), winner_.data(),
+                                        dx->data());
 }
 
 namespace {

@@ -17,18 +17,21 @@ struct Pool2dWindow {
     std::tie(stride_h, stride_w) = spec.pair("stride", 1, {kh, kw});
     std::tie(pad_h, pad_w) = spec.pair("padding", 0, {0, 0});
     if (kh > kLargestKernel || kw > kLargestKernel) {
-      spec.fail(text("kernel ", kh, 'x', kw, " is larger than ", kLargestKernel, 'x', kLargestKernel));
+      spec.fail(
+          text("kernel ", kh, 'x', kw, " is larger than ", kLargestKernel, 'x', kLargestKernel));
     }
     if (2 * pad_h > kh || 2 * pad_w > kw) {
       spec.fail(text("padding ", pad_h, ',', pad_w, " is more than half of kernel ", kh, 'x', kw));
     }
     if (in.h + 2 * pad_h < kh || in.w + 2 * pad_w < kw) {
-      spec.fail(text("kernel ", kh, 'x', kw, " does not fit input ", in.h, 'x', in.w, " with padding ", pad_h, ',', pad_w));
+      spec.fail(text("kernel ", kh, 'x', kw, " does not fit input ", in.h, 'x', in.w,
+                     " with padding ", pad_h, ',', pad_w));
     }
   }
 
   Shape output_shape(const Shape& in) const {
-    return {in.n, (in.h + 2 * pad_h - kh) / stride_h + 1, (in.w + 2 * pad_w - kw) / stride_w + 1, in.c};
+    return {in.n, (in.h + 2 * pad_h - kh) / stride_h + 1, (in.w + 2 * pad_w - kw) / stride_w + 1,
+            in.c};
   }
 
   Pool2dGeometry geometry(const Shape& in) const {
@@ -38,7 +41,8 @@ struct Pool2dWindow {
 
   /// Square kernel, stride and padding of these sizes.
   bool is(int kernel, int stride, int padding) const {
-    return kh == kernel && kw == kernel && stride_h == stride && stride_w == stride && pad_h == padding && pad_w == padding;
+    return kh == kernel && kw == kernel && stride_h == stride && stride_w == stride &&
+           pad_h == padding && pad_w == padding;
   }
 
   static constexpr int kLargestKernel = 255;  // a position in the window fits 16 bits
@@ -51,7 +55,8 @@ class MaxPool2d final : public Layer {
   Shape output_shape(const Shape& in) const override { return window_.output_shape(in); }
   void prepare(const Shape& input, bool training) override;
   void forward(RunContext& context, const Tensor& x, Tensor& y) override;
-  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy, Tensor* dx) override;
+  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override;
 
   const Pool2dWindow& window() const { return window_; }
 

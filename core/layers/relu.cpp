@@ -11,14 +11,17 @@ class ReLU final : public Layer {
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     context.backend.relu_forward(x.size(), x.data(), y.data());
   }
-  void backward(RunContext& context, const Tensor& /*x*/, const Tensor& y, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& context, const Tensor& /*x*/, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override {
     if (dx != nullptr) context.backend.relu_backward(y.size(), y.data(), dy.data(), dx->data());
   }
   bool in_place() const override { return true; }
   bool uses_output() const override { return true; }
 };
 
-std::unique_ptr<Layer> make(LayerSpec& /*spec*/, const BuildContext& /*context*/) { return std::make_unique<ReLU>(); }
+std::unique_ptr<Layer> make(LayerSpec& /*spec*/, const BuildContext& /*context*/) {
+  return std::make_unique<ReLU>();
+}
 const RegisterLayer kRegister("ReLU", &make);
 
 }  // namespace

@@ -13,15 +13,19 @@ class Sigmoid final : public Layer {
   void forward(RunContext& /*context*/, const Tensor& x, Tensor& y) override {
     for (std::size_t i = 0; i < x.size(); ++i) y.data()[i] = 1 / (1 + std::exp(-x.data()[i]));
   }
-  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& y, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override {
     if (dx == nullptr) return;
-    for (std::size_t i = 0; i < y.size(); ++i) dx->data()[i] = dy.data()[i] * y.data()[i] * (1 - y.data()[i]);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      dx->data()[i] = dy.data()[i] * y.data()[i] * (1 - y.data()[i]);
   }
   bool in_place() const override { return true; }
   bool uses_output() const override { return true; }
 };
 
-std::unique_ptr<Layer> make(LayerSpec& /*spec*/, const BuildContext& /*context*/) { return std::make_unique<Sigmoid>(); }
+std::unique_ptr<Layer> make(LayerSpec& /*spec*/, const BuildContext& /*context*/) {
+  return std::make_unique<Sigmoid>();
+}
 const RegisterLayer kRegister("Sigmoid", &make);
 
 }  // namespace

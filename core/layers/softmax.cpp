@@ -26,7 +26,8 @@ class Softmax final : public Layer {
   }
 
   // dx = y * (dy - sum(y * dy))
-  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& y, const Tensor& dy, Tensor* dx) override {
+  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override {
     if (dx == nullptr) return;
     const auto channels = static_cast<std::size_t>(y.shape().c);
     for (std::size_t start = 0; start < y.size(); start += channels) {
@@ -44,7 +45,8 @@ class Softmax final : public Layer {
 };
 
 std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& /*context*/) {
-  if (spec.integer("dim", 1, 1) != 1) spec.fail("dim expected 1 (over the channels), the only one there is");
+  if (spec.integer("dim", 1, 1) != 1)
+    spec.fail("dim expected 1 (over the channels), the only one there is");
   return std::make_unique<Softmax>();
 }
 const RegisterLayer kRegister("Softmax", &make);

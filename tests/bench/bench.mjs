@@ -423,6 +423,10 @@ async function exportOnnx(machine, chosen) {
   }).catch((error) => console.log(`    no ONNX files: ${message(error)}`));
 }
 
+function save(results) {
+  writeFileSync(path.join(outFolder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
+}
+
 async function buildAll() {
   await setUp('native', 'wasm', 'web');
   await build('native', 'wasm', 'engine');
@@ -494,6 +498,7 @@ main(async () => {
       results.speed = {};
       for (const row of options.rows) {
         results.speed[row.name] = await measureRow(machine, row, options, gaps);
+        save(results); // a run that is cut short has not been for nothing
       }
     }
     if (options.parts.includes('kernels')) results.kernels = await measureKernels(machine, options);
@@ -504,7 +509,7 @@ main(async () => {
     results.minutes = (Date.now() - begin) / 60000;
     results.goals = judgeGoals(results);
 
-    writeFileSync(path.join(outFolder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
+    save(results);
     writeFileSync(path.join(outFolder, 'results.html'), htmlReport(results));
     printSpeed(results);
     printKernels(results);

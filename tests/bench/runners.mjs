@@ -3,6 +3,17 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
+// An engine that hangs must not hold up the others. jax-js takes half a minute for one image of the 3-conv network.
+const patience = 180;
+
+function inTime(reply) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${patience} s`)), patience * 1000);
+  });
+  return Promise.race([reply, late]).finally(() => clearTimeout(timer));
+}
+
 export function processRunner(program, args, { env = {} } = {}) {
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   const waiting = [];
@@ -36,14 +47,16 @@ export function processRunner(program, args, { env = {} } = {}) {
   });
   return {
     ask: (request) =>
-      new Promise((resolve, reject) => {
-        if (ended) {
-          reject(ended);
-          return;
-        }
-        waiting.push({ resolve, reject });
-        child.stdin.write(`${JSON.stringify(request)}\n`);
-      }),
+      inTime(
+        new Promise((resolve, reject) => {
+          if (ended) {
+            reject(ended);
+            return;
+          }
+          waiting.push({ resolve, reject });
+          child.stdin.write(`${JSON.stringify(request)}\n`);
+        }),
+      ),
     async close() {
       child.kill('SIGKILL');
       await closed;
@@ -68,8 +81,8 @@ export function pageRunner(browser, url, engine, config) {
   ready.catch(() => undefined);
   return {
     async ask(request) {
-      const { page, crash } = await ready;
-      const reply = await Promise.race([crash, page.evaluate((asked) => globalThis.ask(asked), request)]);
+      const { page, crash } = await inTime(ready);
+      const reply = await inTime(Promise.race([crash, page.evaluate((asked) => globalThis.ask(asked), request)]));
       if (reply?.error !== undefined) throw new Error(reply.error);
       return reply;
     },

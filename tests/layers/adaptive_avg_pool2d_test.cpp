@@ -8,7 +8,8 @@ TEST(AdaptiveAvgPool2d, is_the_mean_of_each_channel) {
 }
 
 TEST(AdaptiveAvgPool2d, refuses_another_size) {
-  expect_layer_error(R"({"type": "AdaptiveAvgPool2d", "output_size": 2})", {1, 4, 4, 1}, "output_size expected 1");
+  expect_layer_error(R"({"type": "AdaptiveAvgPool2d", "output_size": 2})", {1, 4, 4, 1},
+                     "output_size expected 1");
 }
 
 }  // namespace pinhole

@@ -15,7 +15,9 @@ TEST(Dropout, drops_and_scales_in_forward_and_backward_alike) {
 TEST(Dropout, drops_the_part_that_p_says_and_another_part_at_the_next_step) {
   const auto backend = make_backend("reference", 1);
   const Shape shape{1, 1, 1, 100000};
-  const auto layer = make_layer(parse_json(R"({"type": "Dropout", "p": 0.25})", "spec"), {.input = shape, .flattened = shape, .classes = 0, .prefix = "drop"}, "[drop]");
+  const auto layer =
+      make_layer(parse_json(R"({"type": "Dropout", "p": 0.25})", "spec"),
+                 {.input = shape, .flattened = shape, .classes = 0, .prefix = "drop"}, "[drop]");
   Tensor x(shape), first(shape), second(shape), off(shape);
   x.fill(1);
   RunContext context{*backend};
@@ -30,7 +32,9 @@ TEST(Dropout, drops_the_part_that_p_says_and_another_part_at_the_next_step) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     dropped += first.data()[i] == 0;
     different += first.data()[i] != second.data()[i];
-    if (first.data()[i] != 0) ASSERT_NEAR(first.data()[i], 1 / 0.75, 1e-6);
+    if (first.data()[i] != 0) {
+      ASSERT_NEAR(first.data()[i], 1 / 0.75, 1e-6);
+    }
     ASSERT_EQ(off.data()[i], 1);
   }
   EXPECT_NEAR(dropped, 25000, 700);       // five standard deviations
@@ -38,7 +42,8 @@ TEST(Dropout, drops_the_part_that_p_says_and_another_part_at_the_next_step) {
 }
 
 TEST(Dropout, refuses_a_probability_out_of_range) {
-  expect_layer_error(R"({"type": "Dropout", "p": 1.5})", {1, 1, 1, 4}, "p expected a number from 0.0 to 1.0, got 1.5");
+  expect_layer_error(R"({"type": "Dropout", "p": 1.5})", {1, 1, 1, 4},
+                     "p expected a number from 0.0 to 1.0, got 1.5");
 }
 
 }  // namespace pinhole
