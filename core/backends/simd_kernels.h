@@ -89,9 +89,6 @@ struct SimdKernels {
   // Its reverse where windows do not overlap and lie inside: writes all kh * kw positions of each window.
   void (*max_pool_row_backward)(int count, int c, const float* dy, const uint16_t* winner,
                                 ptrdiff_t step, ptrdiff_t row, int kh, int kw, float* dx);
-  // 2x2 windows of a finished convolution: ReLU, the largest, and who won (conv_pool's rule).
-  void (*relu_pool_row)(int count, int c, const float* top, const float* bottom, float* y,
-                        uint8_t* winner);
   void (*sgd)(const SgdConstants* s, size_t count, const float* grad, float* value,
               float* velocity);
   void (*adam)(const AdamConstants* s, size_t count, const float* grad, float* value, float* m,

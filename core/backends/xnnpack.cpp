@@ -2,7 +2,6 @@
 // created and never sees them change: it lives as long as the versions of the parameters that it packed.
 #include <xnnpack.h>
 
-#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -17,9 +16,7 @@ using simd::as_size;
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr int kWorkspaceSlot = 16, kConvolvedSlot = 17;  // SimdBackend's own slots are below
-constexpr int kLongSums = 16;  // input channels
-constexpr std::size_t kChunkValues = std::size_t{1} << 18U;  // of a convolution's output: 1 MB
+constexpr int kWorkspaceSlot = 16;  // SimdBackend's own slots are below
 
 struct DeleteOperator {
   void operator()(xnn_operator* op) const { xnn_delete_operator(op); }
@@ -92,34 +89,6 @@ class XnnpackBackend final : public SimdBackend {
     p.out = y;
     p.workspace = workspace;
     check(xnn_run_operator(p.op.get(), pool().handle()), "run a convolution");
-  }
-
-  /// The convolution of a few images at a time into scratch memory that stays in the cache, then ReLU and the pool. With few input
-  /// channels XNNPACK's sums are too short to be fast, and SimdBackend's one pass wins.
-  void conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
-                                      const Parameter* b, real* y, std::uint8_t* winner,
-                                      OpSlot& op) override {
-    if (g.c / g.groups < kLongSums)
-      return SimdBackend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
-    const int ph = g.oh / 2, pw = g.ow / 2;
-    const std::size_t row = as_size(g.ow) * as_size(g.oc);
-    const std::size_t image = as_size(g.oh) * row;
-    const std::size_t pooled_row = as_size(pw) * as_size(g.oc);
-    const int chunk = std::clamp(static_cast<int>(kChunkValues / image), 1, g.n);
-    real* conv = scratch(kConvolvedSlot, as_size(chunk) * image);
-    for (int start = 0; start < g.n; start += chunk) {
-      Conv2dGeometry part = g;
-      part.n = std::min(chunk, g.n - start);
-      conv2d_forward(part, x + as_size(start) * as_size(g.h) * as_size(g.w) * as_size(g.c), w, b,
-                     conv, op);
-      simd::for_tasks(pool(), part.n * ph, 4.0 * part.n * static_cast<double>(image),
-                      [&](std::size_t, int task) {
-                        const real* top =
-                            conv + as_size(task / ph) * image + as_size(2 * (task % ph)) * row;
-                        const std::size_t to = as_size(start * ph + task) * pooled_row;
-                        kernels().relu_pool_row(pw, g.oc, top, top + row, y + to, winner + to);
-                      });
-    }
   }
 
   void conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx,
