@@ -12,7 +12,8 @@
 #include <numeric>
 
 #if defined(__SANITIZE_ADDRESS__)
-extern "C" std::size_t __sanitizer_get_current_allocated_bytes();  // g++ 12 comes without the header that declares it
+extern "C" std::size_t
+__sanitizer_get_current_allocated_bytes();  // g++ 12 comes without the header that declares it
 #else
 #include <malloc.h>
 #endif

@@ -67,7 +67,8 @@ static inline bool cpuinfo_initialize(void) {
 CPUINFO_HAS(ssse3, "ssse3")
 CPUINFO_HAS(sse4_1, "sse4.1")
 CPUINFO_HAS(avx, "avx")
-CPUINFO_HAS(f16c, "avx2") /* every CPU with AVX2 has F16C; not every compiler knows the name "f16c" */
+CPUINFO_HAS(f16c,
+            "avx2") /* every CPU with AVX2 has F16C; not every compiler knows the name "f16c" */
 CPUINFO_HAS(fma3, "fma")
 CPUINFO_HAS(avx2, "avx2")
 CPUINFO_HAS(avx512f, "avx512f")
