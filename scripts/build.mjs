@@ -1,11 +1,12 @@
-// Builds what is out of date and says nothing about the rest:  node scripts/build.mjs [native] [wasm] [engine] [web]
+// Builds what is out of date and says nothing about the rest:  node scripts/build.mjs [native] [tests] [wasm] [engine] [web]
 //
-//   native  build/native/native/{native_train,native_classify}, build/native/tests/...
+//   native  build/native/native/{native_train,native_classify}
+//   tests   the native tests (not built unless named)
 //   wasm    build/wasm-<variant>/wasm/pinhole.{mjs,wasm}, copied for the page to web/public/wasm/<variant>/ (which the
 //           page sees as ./wasm/<variant>/) and for the package to build/pinhole/wasm/<variant>/
 //   engine  build/pinhole/: the package `pinhole` as plain ES modules with types (index.js, worker.js), for Node and browsers
 //   web     the page, by Vite with web/app/vite.config.ts
-import { copyFileSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,13 +14,19 @@ import { Failure, filesBelow, heading, main, mustRun, outOfDate, root, run, setU
 
 export const variants = ['simd', 'simd-threads', 'relaxed-threads'];
 
-/** Configures one preset of CMakePresets.json, if that was not done yet (from then on, CMake looks after itself). */
-export async function configure(preset, what = preset) {
+/**
+ * Configures one preset of CMakePresets.json, if that was not done yet (from then on, CMake looks after itself). The tests
+ * are left out until somebody asks for them: they need GoogleTest, which `npm start` does not install.
+ */
+export async function configure(preset, { tests = false, what = preset } = {}) {
   const folder = path.join(root, 'build', preset);
-  if (outOfDate(path.join(folder, 'build.ninja'), 'CMakePresets.json')) {
+  const cache = path.join(folder, 'CMakeCache.txt');
+  const hasTests = existsSync(cache) && readFileSync(cache, 'utf8').includes('PINHOLE_BUILD_TESTS:BOOL=ON');
+  if (outOfDate(path.join(folder, 'build.ninja'), 'CMakePresets.json') || (tests && !hasTests)) {
     heading(`Configuring ${what}`);
     const log = [];
-    const status = await run('cmake', ['--preset', preset], {
+    const args = ['--preset', preset, `-DPINHOLE_BUILD_TESTS=${tests || hasTests ? 'ON' : 'OFF'}`];
+    const status = await run('cmake', args, {
       onLine: (line) => {
         log.push(line);
         if (line.includes('Building XNNPACK')) console.log(line.replace(/^-- /, '    '));
@@ -31,9 +38,9 @@ export async function configure(preset, what = preset) {
   }
 }
 
-/** Configures and builds one preset. */
-export async function buildPreset(preset, what = preset) {
-  await configure(preset, what);
+/** Configures and builds one preset: everything, or the named targets. */
+export async function buildPreset(preset, { tests, what = preset, targets = [] } = {}) {
+  await configure(preset, { tests, what });
   // Ninja's lines "[3/40] Building ..." become one that moves; everything else (warnings, errors) is shown.
   let announced = false;
   let width = 0;
@@ -53,16 +60,20 @@ export async function buildPreset(preset, what = preset) {
     }
   };
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(os.availableParallelism());
-  await mustRun('cmake', ['--build', '--preset', preset, '--parallel', jobs], { onLine: show });
+  const target = targets.length ? ['--target', ...targets] : [];
+  await mustRun('cmake', ['--build', '--preset', preset, '--parallel', jobs, ...target], { onLine: show });
   if (width) process.stdout.write('\n');
 }
 
-export const buildNative = () => buildPreset('native', 'native programs and tests');
+export const buildNative = () =>
+  buildPreset('native', { what: 'the native programs', targets: ['native_train', 'native_classify'] });
+
+export const buildTests = () => buildPreset('native', { what: 'the native programs and tests', tests: true });
 
 export async function buildWasm() {
   for (const variant of variants) {
     const preset = `wasm-${variant}`;
-    await buildPreset(preset, `WebAssembly (${variant})`);
+    await buildPreset(preset, { what: `WebAssembly (${variant})` });
     for (const file of ['pinhole.mjs', 'pinhole.wasm']) {
       for (const folder of ['web/public/wasm', 'build/pinhole/wasm'])
         copyIfNewer(`build/${preset}/wasm/${file}`, `${folder}/${variant}/${file}`);
@@ -122,20 +133,21 @@ export function viteConfig() {
   return path.join(root, 'web/app/vite.config.ts');
 }
 
-const builders = { native: buildNative, wasm: buildWasm, engine: buildEngine, web: buildWeb };
+const builders = { native: buildNative, tests: buildTests, wasm: buildWasm, engine: buildEngine, web: buildWeb };
 
-/** Sets up and builds the named parts (all when none is named), in the order in which they need each other. */
+/** Builds the named parts (all but the tests when none is named), in the order in which they need each other. */
 export async function build(...parts) {
   const unknown = parts.filter((part) => !(part in builders));
   if (unknown.length) throw new Failure(`unknown part '${unknown[0]}'; there are: ${Object.keys(builders).join(' ')}`);
   for (const [name, builder] of Object.entries(builders)) {
-    if (parts.length === 0 || parts.includes(name)) await builder();
+    if (parts.length === 0 ? name !== 'tests' : parts.includes(name)) await builder();
   }
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   main(async () => {
-    await setUp('native', 'wasm', 'web');
-    await build(...process.argv.slice(2));
+    const parts = process.argv.slice(2);
+    await setUp('native', 'wasm', 'web', ...(parts.includes('tests') ? ['test'] : []));
+    await build(...parts);
   });
 }

@@ -22,7 +22,7 @@ XNNPACK_TARBALLS='
 7d7782b37b74136e0e12593a2a93ccbe7db831f4374cc408e44623d9b708b54e  fp16_0.0~git20200514.4dfe081.orig.tar.xz
 7953482badaf4cb34026c3487c257b8e4ab2df061c019bd6fabbbc12ad52c44b  fxdiv_0.0~git20200417.b408327.orig.tar.xz'
 
-say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+say() { if [ -t 1 ]; then printf '\033[1m==>\033[0m %s\n' "$*"; else printf '==> %s\n' "$*"; fi; }
 fail() {
   printf 'setup: %s\n' "$*" >&2
   exit 1
@@ -269,7 +269,7 @@ if wants wasm || wants web || wants test || wants lint; then
   have npm || fail 'npm is needed and was not found; it comes with Node'
   if [ ! "$ROOT/node_modules/.package-lock.json" -nt "$ROOT/package-lock.json" ]; then
     say 'Installing npm packages (the page, its build and its tests) into node_modules'
-    (cd "$ROOT" && npm ci --no-audit --no-fund --loglevel=error)
+    (cd "$ROOT" && npm ci --no-audit --no-fund --no-update-notifier --loglevel=error)
     touch "$ROOT/node_modules/.package-lock.json"
   fi
 fi

@@ -41,7 +41,7 @@ async function nodeTest(folder) {
 }
 
 const parts = {
-  native: { needs: ['native'], title: 'Native tests', body: () => ctest('native') },
+  native: { needs: ['tests'], title: 'Native tests', body: () => ctest('native') },
   wasm: { needs: ['native', 'wasm', 'engine'], title: 'WebAssembly tests in Node', body: () => nodeTest('tests/wasm') },
   browser: {
     needs: ['native', 'wasm', 'engine', 'web'],
@@ -60,7 +60,9 @@ main(async () => {
 
   await setUp('native', ...(needs.has('wasm') ? ['wasm', 'web'] : []), 'test');
   if (needs.size) await build(...needs);
-  if (names.includes('asan')) await buildPreset('native-asan', 'native programs and tests with sanitizers');
+  if (names.includes('asan')) {
+    await buildPreset('native-asan', { what: 'the native programs and tests with sanitizers', tests: true });
+  }
 
   const rows = [];
   for (const name of names) {
