@@ -90,6 +90,7 @@ Evaluation::Evaluation(Model& model, const ImageDataset& data, int batch_size)
     : model_(model), data_(data), batch_size_(batch_size), confusion_(model.classes()) {
   check_data_fits(model, data);
   if (batch_size < 1) throw Error(text("batch size expected 1 or more, got ", batch_size));
+  probabilities_.reserve(data.size() * static_cast<std::size_t>(model.classes()));
 }
 
 bool Evaluation::step() {
@@ -106,6 +107,8 @@ bool Evaluation::step() {
     confusion_.add(labels_[i],
                    predicted_class(logits.data() + i * static_cast<std::size_t>(outputs), outputs));
   }
+  const Tensor& shown = model_.probabilities(logits);
+  probabilities_.insert(probabilities_.end(), shown.data(), shown.data() + shown.size());
   position_ += count;
   return true;
 }

@@ -67,6 +67,8 @@ class Evaluation {
   bool step();
   std::size_t done() const { return position_; }
   EvaluationResult result() const;
+  /// Of every image scored so far, in the data set's order: classes() values each.
+  const std::vector<real>& probabilities() const { return probabilities_; }
 
  private:
   Model& model_;
@@ -75,6 +77,7 @@ class Evaluation {
   std::size_t position_ = 0;
   double loss_sum_ = 0;
   ConfusionMatrix confusion_;
+  std::vector<real> probabilities_;
   Tensor x_, dlogits_;
   std::vector<int> labels_;
   std::vector<std::uint32_t> indices_;

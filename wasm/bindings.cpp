@@ -189,6 +189,11 @@ Bytes model_save(LoadedModel& self, String training) {
   return Bytes(copied<std::uint8_t>("Uint8Array", file));
 }
 
+/// Takes over the weights of a file that this very model wrote. Nothing may be running on it.
+void model_restore(LoadedModel& self, BackendPointer backend, Bytes file) {
+  self.model = load_model(bytes_of(file), std::move(backend), "the kept weights").model;
+}
+
 std::string model_spec(LoadedModel& self) { return self.model.spec().dump(); }
 std::string model_training(LoadedModel& self) { return self.info.training.dump(); }
 
@@ -285,6 +290,10 @@ std::shared_ptr<EvaluationRun> start_evaluation(ModelPointer model, DatasetPoint
 bool evaluation_step(EvaluationRun& run) { return run.evaluation.step(); }
 int evaluation_done(EvaluationRun& run) { return static_cast<int>(run.evaluation.done()); }
 
+Floats evaluation_probabilities(EvaluationRun& run) {
+  return Floats(copied<float>("Float32Array", run.evaluation.probabilities()));
+}
+
 Scores evaluation_result(EvaluationRun& run) {
   const EvaluationResult result = run.evaluation.result();
   val confusion = val::array(), precision = val::array(), recall = val::array();
@@ -362,6 +371,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .class_function("create", guarded<&create_model>)
       .class_function("load", guarded<&load>)
       .function("save", guarded<&model_save>)
+      .function("restore", guarded<&model_restore>)
       .function("spec", guarded<&model_spec>)
       .function("training", guarded<&model_training>)
       .function("summary", guarded<&model_summary>)
@@ -385,5 +395,6 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .class_function("start", guarded<&start_evaluation>)
       .function("step", guarded<&evaluation_step>)
       .function("done", guarded<&evaluation_done>)
+      .function("probabilities", guarded<&evaluation_probabilities>)
       .function("result", guarded<&evaluation_result>);
 }

@@ -41,9 +41,12 @@ after(async () => {
 const region = (page, name) => page.getByRole('region', { name, exact: true });
 const photosOf = (page, name) => page.getByRole('list', { name: `Photos of ${name}` }).getByRole('listitem');
 
+async function openAdvanced(page) {
+  if (!(await page.getByLabel('Epochs').isVisible())) await page.getByText('Advanced', { exact: true }).click();
+}
+
 async function setAdvanced(page, values) {
-  const fold = page.getByText('Advanced', { exact: true });
-  if (!(await page.getByLabel('Epochs').isVisible())) await fold.click();
+  await openAdvanced(page);
   for (const [label, value] of Object.entries(values))
     await page.getByLabel(label, { exact: true }).fill(String(value));
 }
@@ -307,6 +310,7 @@ test(
     await page.getByText('122 images in 4 classes').waitFor({ timeout: 60_000 });
     await page.getByText('Credits of the 122 sample photos').click();
     await page.getByText(/fish1\.jpg: Karelj, source, Public Domain/).waitFor();
+    await openAdvanced(page);
     await page.getByRole('radio', { name: 'FashionCNN' }).check();
     await train(page, { Epochs: 2, 'Batch size': 32 });
     await classify(page, path.join(samples, 'monuments/tajMahal.jpg'));

@@ -295,6 +295,101 @@ test('evaluate gives loss, accuracy, confusion matrix, precision and recall that
   assert.ok(Number.isNaN(one.perClass[1].recall));
 });
 
+test('predictAll gives what classify gives, for every image in order, whatever the batch', async () => {
+  const labels = [0, 2, 1, 1, 0];
+  for (const { spec, names } of [
+    { spec: tinySpec(), names: classes },
+    {
+      spec: tinySpec({
+        layers: [
+          ...tinySpec().layers.slice(0, 4),
+          { type: 'Linear', name: 'fc', out_features: 1 },
+          { type: 'Sigmoid', name: 'sigmoid' },
+        ],
+      }),
+      names: ['red', 'green'],
+    },
+  ]) {
+    const model = await pinhole.createModel(spec, { classes: names, seed: 3 });
+    const data = await pinhole.createDataset({ classes: names, input: [12, 12, 3] });
+    const images = labels.map((label, i) => noiseImage(label, i));
+    await data.addMany(images.map((image) => ({ image, label: 0 })));
+    const all = await model.predictAll(data, { batchSize: 2 });
+    assert.equal(all.length, labels.length * names.length);
+    for (const [i, image] of images.entries()) {
+      const one = new Map((await model.classify(image)).map(({ label, probability }) => [label, probability]));
+      names.forEach((name, c) => assert.ok(close(all[i * names.length + c], one.get(name), 1e-6)));
+    }
+    assert.deepEqual((await model.evaluate(data)).probabilities.length, all.length);
+  }
+});
+
+test('with keep: best a training ends with the weights of its best epoch, stopped or not', async () => {
+  const { train, val } = await (await noiseDataset(pinhole, { perClass: 12 })).split(0.25);
+  const options = { epochs: 6, batchSize: 4, lr: 0.3, optimizer: 'sgd', val, seed: 5 };
+  const model = await tinyModel();
+  const { epochs, bestEpoch } = await model.train(train, { ...options, keep: 'best' });
+  const better = (a, b) => a.valAccuracy > b.valAccuracy || (a.valAccuracy === b.valAccuracy && a.valLoss < b.valLoss);
+  const best = epochs.reduce((a, b) => (better(b, a) ? b : a));
+  assert.equal(bestEpoch, best.epoch);
+  assert.ok(bestEpoch < 6, 'the last epoch is the best, so that this test shows nothing');
+  assert.equal(model.training.best_epoch, best.epoch);
+  const now = await model.evaluate(val);
+  assert.equal(now.accuracy, best.valAccuracy);
+  assert.ok(close(now.loss, best.valLoss, 1e-6));
+
+  // The very weights that a training of only so many epochs ends with.
+  const shorter = await tinyModel();
+  await shorter.train(train, { ...options, epochs: bestEpoch });
+  assert.deepEqual(await model.save({}), await shorter.save({}));
+
+  const stopped = await tinyModel();
+  const run = stopped.train(train, {
+    ...options,
+    epochs: 1_000_000,
+    keep: 'best',
+    onEpoch: ({ epoch }) => {
+      if (epoch === 6) run.stop();
+    },
+  });
+  const history = await run;
+  assert.equal((await stopped.evaluate(val)).accuracy, history.epochs[history.bestEpoch - 1].valAccuracy);
+  await assert.rejects(model.train(train, { keep: 'worst' }), {
+    message: `keep expected 'last' or 'best', got "worst"`,
+  });
+});
+
+test('a paused training takes no step until it goes on, and ends as if it had never paused', async () => {
+  const data = await noiseDataset(pinhole);
+  const model = await tinyModel();
+  let steps = 0;
+  const run = model.train(data, {
+    epochs: 40,
+    batchSize: 2,
+    onStep: () => {
+      if (++steps === 30) run.pause();
+    },
+  });
+  while (steps < 30) await new Promise((resolve) => setTimeout(resolve, 5));
+  await pinhole.memory(); // answered after the pause was heard
+  const atPause = steps;
+  const answer = await model.classify(noiseImage(1, 1));
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  assert.equal(steps, atPause);
+  assert.deepEqual(await model.classify(noiseImage(1, 1)), answer);
+  run.resume();
+  assert.equal((await run).steps, 40 * 12);
+  const other = await tinyModel();
+  await other.train(data, { epochs: 40, batchSize: 2 });
+  assert.deepEqual(await model.save({}), await other.save({}));
+
+  const stopped = model.train(data, { epochs: 1_000_000 });
+  stopped.pause();
+  await pinhole.memory();
+  stopped.stop();
+  assert.equal((await stopped).stopped, true);
+});
+
 test('an evaluation can be aborted', async () => {
   const model = await tinyModel();
   const data = await noiseDataset(pinhole, { perClass: 100 });

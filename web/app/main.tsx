@@ -1,5 +1,6 @@
 // Starts the page: draws it, starts the engine, keeps files that are dropped beside a zone from replacing the page.
 import { render } from 'preact';
+import { keepEstimate } from './actions/estimate';
 import { App } from './components/App';
 import { carriesFiles } from './components/DropZone';
 import { engine } from './engine';
@@ -8,6 +9,7 @@ import { isBusy } from './state';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/page.css';
+import './styles/evaluation.css';
 
 const root = document.getElementById('app');
 if (!root) throw new Error('index.html has no #app');
@@ -24,6 +26,8 @@ for (const type of ['dragover', 'drop'] as const) {
 window.addEventListener('beforeunload', (event) => {
   if (isBusy.value) event.preventDefault();
 });
+
+keepEstimate();
 
 // A failure shows in the header; the page itself stays.
 engine().then(installOffline, () => undefined);

@@ -3,7 +3,7 @@ import binaryCnn from '../../models/binary_cnn.json';
 import fashionCnn from '../../models/fashion_cnn.json';
 import multiclassCnn from '../../models/multiclass_cnn.json';
 import type { InputSize, ModelSpec } from '../engine/index';
-import type { ModelId } from './state';
+import type { ModelId, Settings } from './state';
 
 export interface OfferedModel {
   readonly id: ModelId;
@@ -47,6 +47,12 @@ export function offeredModel(id: ModelId): OfferedModel {
   const found = offeredModels.find((one) => one.id === id);
   if (!found) throw new Error(`no model is called ${id}`);
   return found;
+}
+
+/** The network that is trained with these settings. */
+export function specFor({ model, imageSize }: Pick<Settings, 'model' | 'imageSize'>): ModelSpec {
+  const { spec } = offeredModel(model);
+  return imageSize === 'model' ? spec : { ...spec, input: [imageSize, imageSize, spec.input[2]] };
 }
 
 /** [224, 224, 3] -> "224 × 224 colour", without a place to break the line in the middle of the size. */

@@ -1,6 +1,9 @@
 // The whole state of the page, in one place. Components read these signals; only the functions in actions/ write them.
 // Values are replaced, never changed in place, so that "what was before" can be kept (undo) and compared.
 import { computed, signal } from '@preact/signals';
+import type { Answer } from './evaluation/answers';
+import type { Threshold } from './evaluation/threshold';
+import { suggestSettings } from './suggestions';
 
 export interface Photo {
   readonly id: number;
@@ -54,6 +57,8 @@ export type OptimizerName = 'adam' | 'adamw' | 'sgd';
 
 export interface Settings {
   readonly model: ModelId;
+  /** Pixels a side, or the size that the model is written for. */
+  readonly imageSize: number | 'model';
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;
@@ -63,22 +68,31 @@ export interface Settings {
   readonly validationSplit: number;
   readonly seed: number;
 }
-export const defaultSettings: Settings = {
-  model: 'multiclass_cnn',
-  epochs: 10,
-  batchSize: 16,
-  learningRate: 1e-3,
-  optimizer: 'adam',
-  momentum: 0.9,
-  weightDecay: 0,
-  validationSplit: 0.2,
-  seed: 0,
-};
-export const settings = signal<Settings>(defaultSettings);
+/** What suits the images at hand. */
+export const suggestedSettings = computed(() => suggestSettings(classes.value.map(({ photos }) => photos.length)));
+/** What the user has set; everything else follows the images. */
+export const chosenSettings = signal<Partial<Settings>>({});
+export const settings = computed<Settings>(() => ({ ...suggestedSettings.value, ...chosenSettings.value }));
 
-export type Phase = 'idle' | 'preparing' | 'training' | 'stopping' | 'finished' | 'stopped' | 'failed';
+/** What a training with these settings will take on this device, from a short measurement. */
+export type Estimate =
+  | { readonly status: 'measuring' }
+  | {
+      readonly status: 'measured';
+      readonly seconds: number;
+      readonly bytes: number;
+      /** What the tab may take, as far as one can know. */
+      readonly limit: number;
+    }
+  | { readonly status: 'failed'; readonly message: string };
+export const estimate = signal<Estimate | null>(null);
+
+export type Phase =
+  'idle' | 'preparing' | 'training' | 'paused' | 'stopping' | 'validating' | 'finished' | 'stopped' | 'failed';
 export const phase = signal<Phase>('idle');
-export const isBusy = computed(() => ['preparing', 'training', 'stopping'].includes(phase.value));
+export const isBusy = computed(() =>
+  ['preparing', 'training', 'paused', 'stopping', 'validating'].includes(phase.value),
+);
 
 /** Images on their way into the engine, while `phase` is 'preparing'. */
 export const preparing = signal<{ readonly done: number; readonly total: number } | null>(null);
@@ -115,16 +129,66 @@ export interface History {
 }
 export const history = signal<History>({ planned: 0, steps: [], epochs: [] });
 
+/** The epoch whose weights the model has; null while it trains and where nothing was held out. */
+export const bestEpoch = signal<number | null>(null);
+
+/** A training that was ended because its loss exploded, and a learning rate that may do better. */
+export const diverged = signal<{
+  readonly epoch: number;
+  readonly learningRate: number;
+  readonly suggestion: number;
+} | null>(null);
+
+/** How the model did on the images that were held out. */
 export interface Report {
-  readonly classes: readonly string[];
+  readonly classes: readonly { readonly id: number; readonly name: string }[];
+  readonly answers: readonly Answer[];
+  readonly right: number;
   readonly images: number;
   readonly accuracy: number;
+  readonly loss: number;
   /** confusion[label][predicted] */
   readonly confusion: readonly (readonly number[])[];
   readonly precision: readonly number[];
   readonly recall: readonly number[];
+  /** Fitted on the same images: what makes the probabilities honest, and below which the model had better not answer. */
+  readonly temperature: number;
+  readonly threshold: Threshold;
 }
 export const report = signal<Report | null>(null);
+
+/** Which photo was in which class when the latest training began. */
+export const trainedOn = signal<readonly PhotoClass[] | null>(null);
+/** Photos were added, removed or moved since. */
+export const dataHasChanged = computed(() => {
+  const before = trainedOn.value;
+  return before !== null && before !== classes.value && membership(before) !== membership(classes.value);
+});
+
+/** Where every photo is now, by its id. */
+export const photoPlaces = computed(
+  () =>
+    new Map(
+      classes.value.flatMap((photoClass) =>
+        photoClass.photos.map((photo) => [photo.id, { photo, photoClass }] as const),
+      ),
+    ),
+);
+
+function membership(all: readonly PhotoClass[]): string {
+  return all.map(({ id, photos }) => `${id}:${photos.map((photo) => photo.id).join()}`).join(';');
+}
+
+/** Training and testing once for each of several folds. */
+export interface CrossValidation {
+  readonly folds: number;
+  /** Accuracy of those that are done. */
+  readonly accuracies: readonly number[];
+  readonly right: number;
+  readonly images: number;
+  readonly running: boolean;
+}
+export const crossValidation = signal<CrossValidation | null>(null);
 
 /** The model that classifies: the one just trained, or one that was opened. */
 export interface CurrentModel {
@@ -149,7 +213,7 @@ export const shownPrediction = signal<number | null>(null);
 export const classifying = signal(false);
 
 /** What went wrong, kept beside the control that caused it. */
-export type Place = 'data' | 'training' | 'model' | 'classify';
+export type Place = 'data' | 'training' | 'evaluation' | 'model' | 'classify';
 export const errors = signal<Readonly<Partial<Record<Place, readonly string[]>>>>({});
 
 /** Said to screen readers. */

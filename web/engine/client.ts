@@ -70,11 +70,14 @@ class Connection {
     name: Name,
     takes: Calls[Name]['takes'],
     { onProgress, signal }: CallOptions = {},
-  ): { done: Promise<Calls[Name]['gives']>; stop: () => void } {
-    if (this.lost !== undefined) return { done: Promise.reject(new Error(this.lost)), stop: () => undefined };
+  ): { done: Promise<Calls[Name]['gives']>; tell: (kind: 'stop' | 'pause' | 'resume') => void } {
+    if (this.lost !== undefined) return { done: Promise.reject(new Error(this.lost)), tell: () => undefined };
     const id = ++this.lastId;
+    const tell = (kind: 'stop' | 'pause' | 'resume'): void => {
+      if (this.pending.has(id)) this.port.post({ kind, id });
+    };
     const stop = (): void => {
-      if (this.pending.has(id)) this.port.post({ kind: 'stop', id });
+      tell('stop');
     };
     const done = new Promise<Calls[Name]['gives']>((resolve, reject) => {
       const settle = (): void => {
@@ -103,7 +106,7 @@ class Connection {
       signal?.addEventListener('abort', stop);
       if (signal?.aborted) stop();
     });
-    return { done, stop };
+    return { done, tell };
   }
 
   close(): void {
@@ -327,8 +330,11 @@ export interface TrainOptions extends TrainSettings {
   signal?: AbortSignal;
 }
 
-/** The promise of a training's history, with a stop() that ends it after the present step. */
-export type TrainingRun = Promise<History> & { stop(): void };
+/**
+ * The promise of a training's history. stop() ends it after the present step; pause() holds it there until resume(), and the
+ * model can be used meanwhile.
+ */
+export type TrainingRun = Promise<History> & { stop(): void; pause(): void; resume(): void };
 
 /** A network and its weights. */
 export class Model {
@@ -373,7 +379,7 @@ export class Model {
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
     const { val, onStep, onEpoch, signal, ...settings } = options;
-    const { done, stop } = this.connection.start(
+    const { done, tell } = this.connection.start(
       'train',
       { model: this.handle, data: data.handle, ...(val && { val: val.handle }), settings },
       {
@@ -389,7 +395,17 @@ export class Model {
       this.training = ended.training;
       return ended.history;
     });
-    return Object.assign(history, { stop });
+    return Object.assign(history, {
+      stop: () => {
+        tell('stop');
+      },
+      pause: () => {
+        tell('pause');
+      },
+      resume: () => {
+        tell('resume');
+      },
+    });
   }
 
   /** Loss, accuracy, confusion matrix, precision and recall on labelled images. */
@@ -411,6 +427,11 @@ export class Model {
     } finally {
       signal?.throwIfAborted(); // whether it had ended before or not
     }
+  }
+
+  /** The probabilities of every image of a data set, in its order: as many values each as there are classes. */
+  async predictAll(data: Dataset, options: EvaluateOptions = {}): Promise<Float32Array> {
+    return (await this.evaluate(data, options)).probabilities;
   }
 
   /** The bytes of a .safetensors file, as native_train writes and PyTorch reads. `training` is kept in its metadata. */

@@ -28,6 +28,8 @@ export interface CoreDataset extends CoreObject {
 export interface CoreModel extends CoreObject {
   /** `training`: JSON that is kept in the file. */
   save(training: string): Uint8Array;
+  /** Takes over the weights of a file that save() of this model gave; not while anything runs on it. */
+  restore(backend: CoreBackend, file: Uint8Array): void;
   /** JSON. */
   spec(): string;
   /** JSON. */
@@ -72,6 +74,8 @@ export interface CoreEvaluationRun extends CoreObject {
   /** False when all images are scored. */
   step(): boolean;
   done(): number;
+  /** Of every image scored so far, in order: as many values each as there are classes. */
+  probabilities(): Float32Array;
   result(): { loss: number; accuracy: number; confusion: number[][]; precision: number[]; recall: number[] };
 }
 

@@ -77,7 +77,13 @@ export interface StopMessage {
   id: number;
 }
 
-export type ToWorker = CallMessage | StopMessage;
+/** To the worker: hold the training `id` between two steps, or let it go on. Other calls are answered meanwhile. */
+export interface PauseMessage {
+  kind: 'pause' | 'resume';
+  id: number;
+}
+
+export type ToWorker = CallMessage | StopMessage | PauseMessage;
 
 /** From the worker, while a call runs. Steps come in small batches, so that a fast training does not flood the page. */
 export type Progress =

@@ -57,6 +57,7 @@ export function trainingRecord({
       train_accuracy: epoch.trainAccuracy,
       ...(epoch.valLoss !== undefined && { val_loss: epoch.valLoss, val_accuracy: epoch.valAccuracy }),
     })),
+    ...(history.bestEpoch !== undefined && { best_epoch: history.bestEpoch }),
     ...(history.stopped && { stopped: { epoch: (lastEpoch?.epoch ?? 0) + 1, step: history.steps } }),
   };
 }

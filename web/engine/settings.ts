@@ -37,6 +37,14 @@ function flag(name: string, value: unknown, fallback: boolean): boolean {
 
 export interface CheckedSettings extends CoreTrainOptions {
   epochs: number;
+  keep: 'last' | 'best';
+}
+
+function oneOf<Word extends string>(name: string, value: unknown, words: readonly [Word, ...Word[]]): Word {
+  if (value === undefined) return words[0];
+  const found = words.find((word) => word === value);
+  if (found !== undefined) return found;
+  throw new Error(`${name} expected ${words.map((word) => `'${word}'`).join(' or ')}, got ${shown(value)}`);
 }
 
 /** With the defaults that native_train has. */
@@ -51,6 +59,7 @@ export function checkedSettings(settings: TrainSettings): CheckedSettings {
     weightDecay: number('weightDecay', settings.weightDecay, 0),
     seed: seedNumber(settings.seed),
     shuffle: flag('shuffle', settings.shuffle, true),
+    keep: oneOf('keep', settings.keep, ['last', 'best']),
   };
 }
 

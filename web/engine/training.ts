@@ -18,14 +18,42 @@ export interface TrainingCall {
   val: CoreDataset | undefined;
   settings: CheckedSettings;
   stopped: () => boolean;
+  /** Settles when the training may go on; undefined while it is not paused. */
+  paused: () => Promise<void> | undefined;
   report: (steps: StepEvent[], epoch?: EpochEvent) => void;
+  /** Gives the model weights that its save() gave before. */
+  restore: (file: Uint8Array) => void;
 }
 
-export async function trainLoop({ core, model, data, val, settings, stopped, report }: TrainingCall): Promise<History> {
+/** The epoch that was best on the validation set, and the model as it was then. */
+interface Best {
+  epoch: number;
+  accuracy: number;
+  loss: number;
+  file: Uint8Array;
+}
+
+function isBetter(scores: { accuracy: number; loss: number }, than: Best | undefined): boolean {
+  return !than || scores.accuracy > than.accuracy || (scores.accuracy === than.accuracy && scores.loss < than.loss);
+}
+
+export async function trainLoop({
+  core,
+  model,
+  data,
+  val,
+  settings,
+  stopped,
+  paused,
+  report,
+  restore,
+}: TrainingCall): Promise<History> {
   const history: History = { epochs: [], steps: 0, stopped: false, seconds: 0 };
   const run = core.TrainingRun.start(model, data, settings);
   let steps: StepEvent[] = [];
   let lastReport = -Infinity;
+  let best: Best | undefined;
+  const keepsBest = settings.keep === 'best' && val !== undefined;
   const flush = (epoch?: EpochEvent): void => {
     if (steps.length > 0 || epoch) report(steps, epoch);
     steps = [];
@@ -40,6 +68,7 @@ export async function trainLoop({ core, model, data, val, settings, stopped, rep
         ended = false;
       while (!ended) {
         await yieldToMessages();
+        await paused();
         if (stopped()) break;
         const start = performance.now();
         const step = run.step();
@@ -65,14 +94,21 @@ export async function trainLoop({ core, model, data, val, settings, stopped, rep
       if (!ended) break;
       const event: EpochEvent = { epoch, trainLoss: lossSum / images, trainAccuracy: correct / images, seconds };
       const scores = val && (await evaluateLoop({ core, model, data: val, batchSize: settings.batchSize, stopped }));
-      if (scores) Object.assign(event, { valLoss: scores.loss, valAccuracy: scores.accuracy });
+      if (scores) {
+        const { loss, accuracy } = scores;
+        Object.assign(event, { valLoss: loss, valAccuracy: accuracy });
+        if (keepsBest && isBetter(scores, best)) best = { epoch, loss, accuracy, file: model.save('{}') };
+      }
       history.epochs.push(event);
       flush(event);
     }
   } finally {
     flush();
     run.delete();
+    // After a failure too: what was learned before the loss exploded is worth keeping.
+    if (best) restore(best.file);
   }
+  if (keepsBest) history.bestEpoch = best?.epoch ?? 0;
   history.stopped = history.epochs.length < settings.epochs;
   return history;
 }
@@ -86,7 +122,7 @@ export interface EvaluationCall {
   report?: (progress: EvaluationProgress) => void;
 }
 
-type Scores = ReturnType<CoreEvaluationRun['result']>;
+type Scores = ReturnType<CoreEvaluationRun['result']> & { probabilities: Float32Array };
 
 /** Undefined when it was stopped. */
 export async function evaluateLoop({
@@ -108,18 +144,19 @@ export async function evaluateLoop({
       await yieldToMessages();
       if (stopped()) return undefined;
     }
-    return run.result();
+    return { ...run.result(), probabilities: run.probabilities() };
   } finally {
     run.delete();
   }
 }
 
 export function evaluationOf(scores: Scores, classes: readonly string[]): Evaluation {
-  const { loss, accuracy, confusion, precision, recall } = scores;
+  const { loss, accuracy, confusion, precision, recall, probabilities } = scores;
   return {
     loss,
     accuracy,
     confusion,
     perClass: classes.map((label, c) => ({ label, precision: precision[c] ?? NaN, recall: recall[c] ?? NaN })),
+    probabilities,
   };
 }

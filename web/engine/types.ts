@@ -165,6 +165,11 @@ export interface TrainSettings {
   seed?: number;
   /** Default true. */
   shuffle?: boolean;
+  /**
+   * Which weights the model has when the training has ended or was stopped: the last, or those of the epoch with the highest
+   * validation accuracy (of equals, the one with the lowest validation loss). Default 'last'; without a validation set always that.
+   */
+  keep?: 'last' | 'best';
 }
 
 export interface StepEvent {
@@ -204,6 +209,8 @@ export interface History {
   stopped: boolean;
   /** Of training, validation not counted. */
   seconds: number;
+  /** With `keep: 'best'` and a validation set: the epoch whose weights the model has; 0 when none was finished. */
+  bestEpoch?: number;
 }
 
 export interface EvaluationProgress {
@@ -232,6 +239,8 @@ export interface Evaluation {
   /** confusion[label][predicted]: how many images. */
   confusion: number[][];
   perClass: ClassScore[];
+  /** Of every image in the data set's order: as many values each as there are classes. */
+  probabilities: Float32Array;
 }
 
 /** Free-form facts that are kept in the saved file: data, options, results. */

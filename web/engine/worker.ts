@@ -42,6 +42,9 @@ interface ModelEntry extends Entry<CoreModel> {
 /** A call under way. */
 interface Call {
   stopped: boolean;
+  /** Settles when the call may go on. */
+  paused: Promise<void> | undefined;
+  resume(): void;
   progress(progress: Progress): void;
 }
 
@@ -301,7 +304,7 @@ const answers: Answers = {
   },
 
   train({ model: modelHandle, data: dataHandle, val: valHandle, settings }, call) {
-    const { core, info } = started();
+    const { core, backend, info } = started();
     const model = modelOf(modelHandle),
       data = datasetOf(dataHandle);
     const val = valHandle === undefined ? undefined : datasetOf(valHandle);
@@ -321,8 +324,12 @@ const answers: Answers = {
           val: val?.core,
           settings: checked,
           stopped: () => call.stopped,
+          paused: () => call.paused,
           report: (steps, epoch) => {
             call.progress({ type: 'training', steps, ...(epoch && { epoch }) });
+          },
+          restore: (file) => {
+            model.core.restore(backend, file);
           },
         });
         const training = trainingRecord({
@@ -384,6 +391,8 @@ function isCrash(error: unknown): boolean {
 async function answer({ id, name, takes }: CallMessage): Promise<void> {
   const call: Call = {
     stopped: false,
+    paused: undefined,
+    resume: () => undefined,
     progress: (progress) => {
       owner.post({ kind: 'progress', id, progress });
     },
@@ -407,9 +416,20 @@ async function answer({ id, name, takes }: CallMessage): Promise<void> {
 }
 
 const owner = listenToOwner((message) => {
-  if (message.kind === 'call') void answer(message);
-  else {
-    const call = calls.get(message.id);
-    if (call) call.stopped = true;
+  if (message.kind === 'call') {
+    void answer(message);
+    return;
+  }
+  const call = calls.get(message.id);
+  if (!call) return;
+  if (message.kind === 'stop') call.stopped = true;
+  if (message.kind !== 'pause') call.resume();
+  else if (!call.paused && !call.stopped) {
+    call.paused = new Promise((resolve) => {
+      call.resume = () => {
+        call.paused = undefined;
+        resolve();
+      };
+    });
   }
 });

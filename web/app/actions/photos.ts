@@ -3,7 +3,7 @@ import { engine } from '../engine';
 import { pixelsOf } from '../files/pixels';
 import { filesOfDrop, type FoundFiles } from '../files/folders';
 import { thumbnailOf } from '../files/thumbnails';
-import { offeredModel } from '../models';
+import { specFor } from '../models';
 import { classes, isBusy, reading, readReport, settings, type Credit, type Photo } from '../state';
 import { plural } from '../components/words';
 import { announce } from './announce';
@@ -50,7 +50,7 @@ export async function addFiles(
   let done = 0;
   try {
     const pinhole = await engine();
-    const { input } = offeredModel(settings.value.model).spec;
+    const { input } = specFor(settings.value);
     for (const { className, files } of found.groups) {
       if (signal.aborted) break;
       const classId = into ?? classNamed(className ?? freeClassName()).id;

@@ -1,17 +1,18 @@
 // The training settings and what makes them impossible.
 import { offeredModel } from '../models';
-import { classes, defaultSettings, settings, type Settings } from '../state';
+import { chosenSettings, classes, settings, type Settings } from '../state';
 
 export function changeSettings(change: Partial<Settings>): void {
-  settings.value = { ...settings.value, ...change };
+  chosenSettings.value = { ...chosenSettings.value, ...change };
 }
 
+/** Everything follows the images again. */
 export function resetSettings(): void {
-  settings.value = { ...defaultSettings, model: settings.value.model };
+  chosenSettings.value = {};
 }
 
 export type NumberSetting =
-  'epochs' | 'batchSize' | 'learningRate' | 'momentum' | 'weightDecay' | 'validationSplit' | 'seed';
+  'imageSize' | 'epochs' | 'batchSize' | 'learningRate' | 'momentum' | 'weightDecay' | 'validationSplit' | 'seed';
 
 interface Rule {
   readonly whole: boolean;
@@ -20,6 +21,11 @@ interface Rule {
 }
 
 const rules: Record<NumberSetting, Rule> = {
+  imageSize: {
+    whole: true,
+    accepts: (value) => value >= 8 && value <= 512,
+    expected: 'a whole number from 8 to 512',
+  },
   epochs: {
     whole: true,
     accepts: (value) => value >= 1 && value <= 10_000,
@@ -42,8 +48,9 @@ const rules: Record<NumberSetting, Rule> = {
 };
 
 /** What is wrong with a value; null when nothing is. */
-export function problemWith(setting: NumberSetting, value: number): string | null {
+export function problemWith(setting: NumberSetting, value: number | 'model'): string | null {
   const { whole, accepts, expected } = rules[setting];
+  if (value === 'model') return null;
   return Number.isFinite(value) && (!whole || Number.isInteger(value)) && accepts(value)
     ? null
     : `Expected ${expected}.`;

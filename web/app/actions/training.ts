@@ -1,12 +1,19 @@
 // Trains: brings the photos to the engine, runs the epochs there, keeps the curves, evaluates at the end.
 // The page only listens; every number comes from the engine.
-import type { Dataset, EpochEvent, Evaluation, Model, Pinhole, StepEvent, TrainingRun } from '../../engine/index';
+import type { Dataset, EpochEvent, Model, StepEvent, TrainingRun } from '../../engine/index';
 import { duration, percent, plural } from '../components/words';
 import { engine } from '../engine';
-import { pixelsOf } from '../files/pixels';
-import { offeredModel } from '../models';
+import { answersOf, scoresOf } from '../evaluation/answers';
+import { fitTemperature } from '../evaluation/calibration';
+import { LossWatch, type Divergence } from '../evaluation/divergence';
+import { wilson } from '../evaluation/interval';
+import { fitThreshold } from '../evaluation/threshold';
+import { specFor } from '../models';
 import {
+  bestEpoch,
   classes,
+  crossValidation,
+  diverged,
   history,
   isBusy,
   phase,
@@ -15,23 +22,28 @@ import {
   reading,
   report,
   settings,
+  trainedOn,
   type EpochPoint,
   type PhotoClass,
+  type Report,
   type Settings,
   type StepPoint,
 } from '../state';
 import { announce } from './announce';
+import { datasetOf, photosIn } from './dataset';
 import { clearErrors, messageOf, showError } from './errors';
+import { estimateIsDone } from './estimate';
 import { adoptModel } from './model';
 import { obstacle } from './settings';
 
 /** How often the page redraws while it trains, in milliseconds. */
 const redrawEvery = 120;
-/** Photos that are handed to the engine at a time. */
-const photosAtOnce = 16;
 
 let run: TrainingRun | null = null;
 let stopAsked = false;
+/** Since when it is paused, and for how long it was before; milliseconds. */
+let pausedSince: number | null = null;
+let pausedFor = 0;
 
 export async function train(): Promise<void> {
   if (isBusy.value || reading.value) return;
@@ -41,22 +53,22 @@ export async function train(): Promise<void> {
     showError('training', wrong);
     return;
   }
-  stopAsked = false;
-  phase.value = 'preparing';
-  progress.value = null;
-  report.value = null;
-  history.value = { planned: settings.value.epochs, steps: [], epochs: [] };
-  announce('Preparing the images.');
+  begin();
   const chosen = settings.value;
   const learned = classes.value;
+  trainedOn.value = learned;
   const data: Dataset[] = [];
   let model: Model | undefined;
   try {
     const pinhole = await engine();
-    const spec = offeredModel(chosen.model).spec;
-    const names = learned.map(({ name }) => name);
-    model = await pinhole.createModel(spec, { classes: names, seed: chosen.seed });
-    const all = await datasetOf(pinhole, learned, model);
+    await estimateIsDone();
+    const spec = specFor(chosen);
+    model = await pinhole.createModel(spec, { classes: learned.map(({ name }) => name), seed: chosen.seed });
+    const all = await datasetOf(pinhole, learned, {
+      input: spec.input,
+      onProgress: (done, total) => (preparing.value = { done, total }),
+      stopped: () => stopAsked,
+    });
     data.push(all);
     if (stopAsked) {
       phase.value = 'idle';
@@ -71,20 +83,19 @@ export async function train(): Promise<void> {
     phase.value = 'training';
     announce(`Training on ${plural(trainPart.size, 'image')}.`);
     const stopped = await runEpochs(model, trainPart, val, chosen);
-    const evaluation = val.size > 0 ? await model.evaluate(val, { batchSize: chosen.batchSize }) : null;
-    if (evaluation) {
-      report.value = reportOf(evaluation, names, val.size);
-      model.training = { ...model.training, validation: validationRecord(evaluation, val.size) };
+    if (val.size > 0) {
+      report.value = await reportOf(model, val, learned, chosen);
+      model.training = { ...model.training, ...recordOf(report.value) };
     }
     await adoptModel(model, { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` });
     phase.value = stopped ? 'stopped' : 'finished';
     announce(
-      `${stopped ? 'Training was stopped' : 'Training has finished'}.${evaluation ? ` Validation accuracy ${percent(evaluation.accuracy)}.` : ''}`,
+      `${stopped ? 'Training was stopped' : 'Training has finished'}.${report.value ? ` Validation accuracy ${percent(report.value.accuracy)}.` : ''}`,
     );
   } catch (error) {
     await model?.dispose().catch(() => undefined);
     phase.value = 'failed';
-    showError('training', messageOf(error));
+    if (!diverged.value) showError('training', messageOf(error));
   } finally {
     run = null;
     progress.value = null;
@@ -93,29 +104,47 @@ export async function train(): Promise<void> {
   }
 }
 
-/** Ends after the present step; what was learned so far is kept. */
+function begin(): void {
+  stopAsked = false;
+  pausedSince = null;
+  pausedFor = 0;
+  phase.value = 'preparing';
+  progress.value = null;
+  report.value = null;
+  crossValidation.value = null;
+  diverged.value = null;
+  bestEpoch.value = null;
+  history.value = { planned: settings.value.epochs, steps: [], epochs: [] };
+  announce('Preparing the images.');
+}
+
+/** Ends after the present step. The model keeps the weights of its best epoch. */
 export function stop(): void {
   if (!isBusy.value) return;
   stopAsked = true;
-  if (phase.value === 'training') phase.value = 'stopping';
+  if (phase.value !== 'preparing') phase.value = 'stopping';
   run?.stop();
 }
 
-async function datasetOf(pinhole: Pinhole, learned: readonly PhotoClass[], model: Model): Promise<Dataset> {
-  const { input } = model.spec;
-  const dataset = await pinhole.createDataset({ classes: model.classes, input });
-  const photos = learned.flatMap((one, label) => one.photos.map((photo) => ({ photo, label })));
-  for (let start = 0; start < photos.length && !stopAsked; start += photosAtOnce) {
-    const some = photos.slice(start, start + photosAtOnce);
-    const items = [];
-    for (const { photo, label } of some) {
-      items.push({ image: await pixelsOf(pinhole, photo.file, photo.name, input), label, name: photo.name });
-    }
-    const { skipped } = await dataset.addMany(items);
-    if (skipped[0]) throw new Error(`${skipped[0].name}: ${skipped[0].reason}`);
-    preparing.value = { done: start + some.length, total: photos.length };
-  }
-  return dataset;
+export function pause(): void {
+  if (phase.value !== 'training' || !run) return;
+  phase.value = 'paused';
+  pausedSince = performance.now();
+  run.pause();
+  announce('Training is paused.');
+}
+
+export function resume(): void {
+  if (phase.value !== 'paused' || !run) return;
+  phase.value = 'training';
+  endPause();
+  run.resume();
+  announce('Training goes on.');
+}
+
+function endPause(): void {
+  if (pausedSince !== null) pausedFor += performance.now() - pausedSince;
+  pausedSince = null;
 }
 
 /** True when it was stopped. */
@@ -124,6 +153,7 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
   const imagesInAll = data.size * chosen.epochs;
   const steps: StepPoint[] = [];
   const epochs: EpochPoint[] = [];
+  const watch = new LossWatch(model.classes.length);
   const started = performance.now();
   let images = 0;
   let speed = 0;
@@ -133,7 +163,7 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
     redraw = undefined;
     history.value = { planned: chosen.epochs, steps: [...steps], epochs: [...epochs] };
     const share = images / imagesInAll;
-    const elapsed = (performance.now() - started) / 1000;
+    const elapsed = (performance.now() - started - pausedFor) / 1000;
     progress.value = {
       epoch: Math.min(chosen.epochs, Math.floor(images / data.size) + 1),
       epochs: chosen.epochs,
@@ -146,11 +176,21 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
   const drawSoon = (): void => {
     redraw ??= setTimeout(draw, redrawEvery);
   };
+  const check = (divergence: Divergence | null): void => {
+    if (!divergence || diverged.value) return;
+    diverged.value = {
+      epoch: divergence.epoch,
+      learningRate: chosen.learningRate,
+      suggestion: Number((chosen.learningRate / 10).toPrecision(3)),
+    };
+    stop();
+  };
   const onStep = (step: StepEvent): void => {
     images += step.images;
     // A running mean over about the last ten steps.
     speed = speed === 0 ? step.imagesPerSecond : speed * 0.9 + step.imagesPerSecond * 0.1;
     steps.push({ at: step.step / stepsPerEpoch, loss: step.loss });
+    check(watch.step(step.epoch, step.loss));
     drawSoon();
   };
   const onEpoch = (event: EpochEvent): void => {
@@ -162,6 +202,7 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
       validationAccuracy: event.valAccuracy ?? null,
       seconds: event.seconds,
     });
+    check(watch.epoch(event.epoch, event.trainLoss));
     drawSoon();
     announceEpoch(event, chosen.epochs);
   };
@@ -174,6 +215,7 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
     momentum: chosen.momentum,
     weightDecay: chosen.weightDecay,
     seed: chosen.seed,
+    keep: 'best',
     ...(val.size > 0 && { val }),
     onStep,
     onEpoch,
@@ -181,11 +223,33 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
   draw();
   if (stopAsked) run.stop();
   try {
-    return (await run).stopped;
+    const ended = await run;
+    bestEpoch.value = ended.bestEpoch ?? null;
+    return ended.stopped;
+  } catch (error) {
+    // The core ends a training whose loss is no number any more.
+    if (!/not a finite number/.test(messageOf(error))) throw error;
+    check({ epoch: epochs.length + 1, loss: NaN });
+    // With a validation part the engine went back to the best epoch before; without one, or without a whole epoch, there is none.
+    if (val.size === 0 || epochs.length === 0) throw error;
+    bestEpoch.value = bestOf(epochs);
+    return true;
   } finally {
     clearTimeout(redraw);
     draw();
   }
+}
+
+/** By the engine's rule: the highest validation accuracy; of equals, the lowest loss; of those, the first. */
+function bestOf(epochs: readonly EpochPoint[]): number {
+  const best = epochs.reduce((a, b) => {
+    const [accuracyA, accuracyB] = [a.validationAccuracy ?? 0, b.validationAccuracy ?? 0];
+    const isBetter =
+      accuracyB > accuracyA ||
+      (accuracyB === accuracyA && (b.validationLoss ?? Infinity) < (a.validationLoss ?? Infinity));
+    return isBetter ? b : a;
+  });
+  return best.epoch;
 }
 
 let announcedAt = 0;
@@ -204,25 +268,46 @@ function announceEpoch({ epoch, trainAccuracy, valAccuracy }: EpochEvent, epochs
   );
 }
 
-function reportOf(
-  { accuracy, confusion, perClass }: Evaluation,
-  names: readonly string[],
-  images: number,
-): NonNullable<typeof report.value> {
+async function reportOf(
+  model: Model,
+  val: Dataset,
+  learned: readonly PhotoClass[],
+  { batchSize }: Settings,
+): Promise<Report> {
+  const flat = await model.predictAll(val, { batchSize });
+  const answers = answersOf(await photosIn(val), flat, learned.length);
+  const { total, ...scores } = scoresOf(answers, learned.length);
   return {
-    classes: names,
-    images,
-    accuracy,
-    confusion,
-    precision: perClass.map(({ precision }) => precision),
-    recall: perClass.map(({ recall }) => recall),
+    classes: learned.map(({ id, name }) => ({ id, name })),
+    answers,
+    images: total,
+    ...scores,
+    temperature: fitTemperature(answers),
+    threshold: fitThreshold(answers),
   };
 }
 
-/** Joins the training record in the saved file, in native_train's words. */
-function validationRecord({ loss, accuracy, perClass }: Evaluation, images: number): Record<string, unknown> {
+/** Joins the training record in the saved file, in native_train's words where it has one. */
+function recordOf(of: Report): Record<string, unknown> {
   // JSON has no NaN.
-  const byClass = (of: 'precision' | 'recall'): Record<string, number | null> =>
-    Object.fromEntries(perClass.map((score) => [score.label, Number.isNaN(score[of]) ? null : score[of]]));
-  return { images, loss, accuracy, precision: byClass('precision'), recall: byClass('recall') };
+  const byClass = (values: readonly number[]): Record<string, number | null> =>
+    Object.fromEntries(of.classes.map(({ name }, c) => [name, Number.isNaN(values[c]) ? null : (values[c] ?? null)]));
+  const { low, high } = wilson(of.right, of.images);
+  return {
+    validation: {
+      images: of.images,
+      loss: of.loss,
+      accuracy: of.accuracy,
+      accuracy_interval_95: [low, high],
+      precision: byClass(of.precision),
+      recall: byClass(of.recall),
+      confusion: of.confusion,
+    },
+    calibration: {
+      temperature: of.temperature,
+      threshold: of.threshold.value,
+      threshold_answered: of.threshold.answered,
+      threshold_accuracy: of.threshold.accuracy,
+    },
+  };
 }

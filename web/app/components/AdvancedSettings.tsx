@@ -1,7 +1,9 @@
 // Everything about training that works without being touched.
 import type { JSX } from 'preact';
 import { changeSettings, problemWith, resetSettings, type NumberSetting } from '../actions/settings';
-import { defaultSettings, isBusy, settings, type OptimizerName } from '../state';
+import { offeredModel } from '../models';
+import { chosenSettings, isBusy, settings, type OptimizerName } from '../state';
+import { ModelChoice } from './ModelChoice';
 
 const optimizers: readonly { readonly id: OptimizerName; readonly name: string }[] = [
   { id: 'adam', name: 'Adam' },
@@ -11,46 +13,54 @@ const optimizers: readonly { readonly id: OptimizerName; readonly name: string }
 
 export function AdvancedSettings(): JSX.Element {
   const chosen = settings.value;
-  const isDefault = (Object.keys(defaultSettings) as (keyof typeof defaultSettings)[]).every(
-    (key) => key === 'model' || Object.is(chosen[key], defaultSettings[key]),
-  );
+  const isChanged = Object.keys(chosenSettings.value).length > 0;
   return (
     <details class="advanced">
       <summary>Advanced</summary>
-      <div class="advanced__fields">
-        <NumberField setting="epochs" label="Epochs" hint="Passes over the training images" step="1" />
-        <NumberField setting="batchSize" label="Batch size" hint="Images in one step" step="1" />
-        <NumberField setting="learningRate" label="Learning rate" hint="Smaller is slower and steadier" step="any" />
-        <div class="field">
-          <label for="optimizer">Optimizer</label>
-          <select
-            id="optimizer"
-            value={chosen.optimizer}
-            disabled={isBusy.value}
-            onChange={(event) => changeSettings({ optimizer: event.currentTarget.value as OptimizerName })}
-          >
-            {optimizers.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
+      <div class="stack advanced__body">
+        <p class="soft small">What you do not set follows your images.</p>
+        <ModelChoice />
+        <div class="advanced__fields">
+          <NumberField setting="imageSize" label="Image size" hint="Pixels a side" step="1" />
+          <NumberField setting="epochs" label="Epochs" hint="Passes over the training images" step="1" />
+          <NumberField setting="batchSize" label="Batch size" hint="Images in one step" step="1" />
+          <NumberField setting="learningRate" label="Learning rate" hint="Smaller is slower and steadier" step="any" />
+          <div class="field">
+            <label for="optimizer">Optimizer</label>
+            <select
+              id="optimizer"
+              value={chosen.optimizer}
+              disabled={isBusy.value}
+              onChange={(event) => changeSettings({ optimizer: event.currentTarget.value as OptimizerName })}
+            >
+              {optimizers.map(({ id, name }) => (
+                <option key={id} value={id}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </div>
+          {chosen.optimizer === 'sgd' && <NumberField setting="momentum" label="Momentum" hint="Of SGD" step="any" />}
+          <NumberField setting="weightDecay" label="Weight decay" hint="0 is none" step="any" />
+          <NumberField
+            setting="validationSplit"
+            label="Validation split"
+            hint="Part held out to test with"
+            step="any"
+          />
+          <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
         </div>
-        {chosen.optimizer === 'sgd' && <NumberField setting="momentum" label="Momentum" hint="Of SGD" step="any" />}
-        <NumberField setting="weightDecay" label="Weight decay" hint="0 is none" step="any" />
-        <NumberField setting="validationSplit" label="Validation split" hint="Part held out to test with" step="any" />
-        <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
+        {isChanged && (
+          <button
+            type="button"
+            class="button button--quiet button--small"
+            disabled={isBusy.value}
+            onClick={resetSettings}
+          >
+            Back to the defaults
+          </button>
+        )}
       </div>
-      {!isDefault && (
-        <button
-          type="button"
-          class="button button--quiet button--small"
-          disabled={isBusy.value}
-          onClick={resetSettings}
-        >
-          Back to the defaults
-        </button>
-      )}
     </details>
   );
 }
@@ -63,8 +73,9 @@ interface NumberProperties {
 }
 
 function NumberField({ setting, label, hint, step }: NumberProperties): JSX.Element {
-  const value = settings.value[setting];
-  const problem = problemWith(setting, value);
+  const set = settings.value[setting];
+  const value = set === 'model' ? offeredModel(settings.value.model).spec.input[0] : set;
+  const problem = problemWith(setting, set);
   const id = `setting-${setting}`;
   return (
     <div class="field">

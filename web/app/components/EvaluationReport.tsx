@@ -1,10 +1,25 @@
-// How good the model is on the images it was not trained with.
+// How good the model is on the images it was not trained with, and which images make it so.
 import type { JSX } from 'preact';
-import type { Report } from '../state';
-import { percent, plural } from './words';
+import { useState } from 'preact/hooks';
+import { train } from '../actions/training';
+import { argmax, mistakesOf } from '../evaluation/answers';
+import { wilson } from '../evaluation/interval';
+import { bestEpoch, dataHasChanged, isBusy, type Report } from '../state';
+import { Calibration } from './Calibration';
+import { Confusion, type Cell } from './Confusion';
+import { CrossValidationPart } from './CrossValidationPart';
+import { Icon } from './Icon';
+import { JudgedPhotos } from './JudgedPhotos';
+import { Notice } from './Notice';
+import { percent, plural, share } from './words';
+
+/** The most confidently wrong images that are shown. */
+const shownMistakes = 8;
 
 export function EvaluationReport({ report }: { report: Report }): JSX.Element {
-  const right = report.confusion.reduce((sum, row, label) => sum + (row[label] ?? 0), 0);
+  const [cell, setCell] = useState<Cell | null>(null);
+  const { low, high } = wilson(report.right, report.images);
+  const mistakes = mistakesOf(report.answers);
   return (
     <section class="stack report" aria-labelledby="report-title">
       <div>
@@ -12,62 +27,81 @@ export function EvaluationReport({ report }: { report: Report }): JSX.Element {
         <p class="report__accuracy numbers">
           <strong>{percent(report.accuracy)}</strong>
           <span class="soft">
-            {right} of {plural(report.images, 'image')} it was not trained with
+            {report.right} of {plural(report.images, 'image')} it was not trained with
           </span>
         </p>
+        <p class="numbers" id="report-interval">
+          {share(report.accuracy)}, between {share(low)} and {share(high)} with {plural(report.images, 'image')}
+        </p>
+        <p class="soft small">
+          95 times out of 100 the accuracy on new images of this kind lies in that range
+          {bestEpoch.value ? '; a little lower, because the best epoch was chosen on these very images' : ''}. More
+          images make it narrower.
+        </p>
       </div>
-      <Confusion report={report} />
+      {dataHasChanged.value && !isBusy.value && <Stale />}
+      <Confusion report={report} chosen={cell} onChoose={setCell} />
+      {cell && <CellPhotos report={report} cell={cell} onClose={() => setCell(null)} />}
       <PerClass report={report} />
+      <section class="stack" aria-labelledby="mistakes-title">
+        <h4 id="mistakes-title">Most confidently wrong</h4>
+        {mistakes.length === 0 ? (
+          <p class="soft small">There is none: every image that was held out was recognised.</p>
+        ) : (
+          <JudgedPhotos
+            report={report}
+            label="Most confidently wrong"
+            answers={mistakes.slice(0, shownMistakes).map(({ answer }) => answer)}
+          />
+        )}
+      </section>
+      <Calibration report={report} />
+      <CrossValidationPart />
     </section>
   );
 }
 
-function Confusion({ report: { classes, confusion } }: { report: Report }): JSX.Element {
+function Stale(): JSX.Element {
   return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label="Confusion matrix">
-      <table class="confusion" style={{ '--classes': classes.length }}>
-        <caption>
-          Confusion matrix
-          <br />
-          <span class="soft small">Rows: what it is. Columns: what the model said.</span>
-        </caption>
-        <thead>
-          <tr>
-            <td />
-            {classes.map((name) => (
-              <th key={name} scope="col" title={name}>
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {confusion.map((row, label) => {
-            const total = row.reduce((sum, count) => sum + count, 0);
-            return (
-              <tr key={classes[label]}>
-                <th scope="row" title={classes[label]}>
-                  {classes[label]}
-                </th>
-                {row.map((count, predicted) => (
-                  <td
-                    key={classes[predicted]}
-                    class={`confusion__cell ${label === predicted ? 'confusion__cell--right' : 'confusion__cell--wrong'}`}
-                    style={{ '--strength': total > 0 ? count / total : 0 }}
-                  >
-                    {count}
-                  </td>
-                ))}
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <Notice kind="info">
+      <p>The images have changed since this training.</p>
+      <button type="button" class="button button--small" onClick={() => void train()}>
+        <Icon name="play" />
+        Train with the changes
+      </button>
+    </Notice>
   );
 }
 
-function PerClass({ report: { classes, precision, recall } }: { report: Report }): JSX.Element {
+function CellPhotos({ report, cell, onClose }: { report: Report; cell: Cell; onClose: () => void }): JSX.Element {
+  const { label, predicted } = cell;
+  const is = report.classes[label]?.name ?? '';
+  const said = report.classes[predicted]?.name ?? '';
+  const title = label === predicted ? `${is}, recognised` : `${is}, taken for ${said}`;
+  const answers = report.answers
+    .filter((one) => one.label === label && argmax(one.probabilities) === predicted)
+    .sort((a, b) => (b.probabilities[predicted] ?? 0) - (a.probabilities[predicted] ?? 0));
+  return (
+    <section class="stack cell-photos" aria-labelledby="cell-title">
+      <div class="row cell-photos__head">
+        <h4 id="cell-title" tabIndex={-1} ref={(heading) => heading?.focus()}>
+          {title}
+        </h4>
+        <button
+          type="button"
+          class="button button--quiet button--icon"
+          aria-label="Close these images"
+          onClick={onClose}
+        >
+          <Icon name="close" />
+        </button>
+      </div>
+      <JudgedPhotos report={report} label={title} answers={answers} />
+    </section>
+  );
+}
+
+function PerClass({ report: { classes, confusion, precision, recall } }: { report: Report }): JSX.Element {
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label="Precision and recall">
       <table>
@@ -75,6 +109,9 @@ function PerClass({ report: { classes, precision, recall } }: { report: Report }
         <thead>
           <tr>
             <th scope="col">Class</th>
+            <th scope="col" title="How many were held out">
+              Images
+            </th>
             <th scope="col" title="Of what was called this class, the part that is">
               Precision
             </th>
@@ -84,9 +121,10 @@ function PerClass({ report: { classes, precision, recall } }: { report: Report }
           </tr>
         </thead>
         <tbody>
-          {classes.map((name, index) => (
-            <tr key={name}>
+          {classes.map(({ id, name }, index) => (
+            <tr key={id}>
               <th scope="row">{name}</th>
+              <td>{confusion[index]?.reduce((sum, count) => sum + count, 0)}</td>
               <td>{percent(precision[index] ?? Number.NaN)}</td>
               <td>{percent(recall[index] ?? Number.NaN)}</td>
             </tr>

@@ -1,24 +1,39 @@
-// Step 2: choose a model, train it, see how good it is.
+// Step 2: one button with settings that suit the images; behind "Advanced" everything can be set. Then the curves, and how good it is.
 import type { JSX } from 'preact';
-import { obstacle } from '../actions/settings';
-import { stop, train } from '../actions/training';
-import { engineState, history, isBusy, phase, preparing, progress, reading, report } from '../state';
+import { changeSettings, obstacle } from '../actions/settings';
+import { pause, resume, stop, train } from '../actions/training';
+import { specFor, inputInWords, offeredModel } from '../models';
+import {
+  bestEpoch,
+  diverged,
+  engineState,
+  history,
+  isBusy,
+  phase,
+  photoCount,
+  preparing,
+  progress,
+  reading,
+  report,
+  settings,
+} from '../state';
+import { AdvancedSettings } from './AdvancedSettings';
 import { Curves } from './Curves';
+import { EstimateLine } from './EstimateLine';
 import { EvaluationReport } from './EvaluationReport';
 import { Icon } from './Icon';
-import { ModelChoice } from './ModelChoice';
 import { Errors, Notice } from './Notice';
 import { Panel } from './Panel';
-import { AdvancedSettings } from './AdvancedSettings';
-import { duration, percent, rate } from './words';
+import { duration, percent, plural, rate } from './words';
 
 export function TrainPanel(): JSX.Element {
   return (
     <Panel id="train" number={2} title="Train" summary={summary()}>
-      <ModelChoice />
+      <Plan />
       <AdvancedSettings />
       <TrainButton />
       <Errors place="training" />
+      <Diverged />
       <Outcome />
       {history.value.steps.length > 0 && <Curves />}
       {report.value && <EvaluationReport report={report.value} />}
@@ -32,7 +47,30 @@ function summary(): string | null {
   return null;
 }
 
-function TrainButton(): JSX.Element {
+/** What the button will do. */
+function Plan(): JSX.Element {
+  const chosen = settings.value;
+  const held = Math.round(photoCount.value * chosen.validationSplit);
+  return (
+    <div>
+      <p class="plan">
+        <strong>{offeredModel(chosen.model).name}</strong>
+        <span class="soft"> at {inputInWords(specFor(chosen).input)}</span>
+      </p>
+      <p class="soft small">
+        {plural(chosen.epochs, 'pass', 'passes')} over the images in batches of {chosen.batchSize}
+        {photoCount.value > 0 &&
+          (held > 0
+            ? `; about ${plural(held, 'image')} ${held === 1 ? 'is' : 'are'} held out to test with`
+            : '; nothing is held out to test with')}
+        .
+      </p>
+    </div>
+  );
+}
+
+function TrainButton(): JSX.Element | null {
+  if (phase.value === 'validating') return null;
   if (isBusy.value) return <Running />;
   const reason =
     obstacle() ??
@@ -47,16 +85,18 @@ function TrainButton(): JSX.Element {
         type="button"
         class="button button--primary button--wide"
         disabled={reason !== null}
-        aria-describedby={reason ? 'train-reason' : undefined}
+        aria-describedby={reason ? 'train-reason' : 'train-estimate'}
         onClick={() => void train()}
       >
         <Icon name="play" />
         {phase.value === 'idle' ? 'Train' : 'Train again'}
       </button>
-      {reason && (
+      {reason ? (
         <p class="soft small" id="train-reason">
           {reason}
         </p>
+      ) : (
+        <EstimateLine />
       )}
     </div>
   );
@@ -67,6 +107,7 @@ function Running(): JSX.Element {
   const images = preparing.value;
   const isPreparing = phase.value === 'preparing' || !at;
   const share = isPreparing ? (images ? images.done / images.total : 0) : at.share;
+  const isPaused = phase.value === 'paused';
   return (
     <div class="working">
       <div
@@ -79,24 +120,30 @@ function Running(): JSX.Element {
       >
         <div class="progress__bar" style={{ '--share': share }} />
       </div>
+      <p class="numbers small">
+        {isPreparing ? (
+          `Preparing the images${images ? `: ${images.done} of ${images.total}` : ''}`
+        ) : at.share >= 1 ? (
+          'Evaluating'
+        ) : (
+          <>
+            {percent(at.share, 0)} · {isPaused ? 'paused' : rate(at.imagesPerSecond)} · {duration(at.secondsLeft)} left
+          </>
+        )}
+      </p>
       <div class="row">
-        <span class="numbers small">
-          {isPreparing ? (
-            `Preparing the images${images ? `: ${images.done} of ${images.total}` : ''}`
-          ) : at.share >= 1 ? (
-            'Evaluating'
-          ) : (
-            <>
-              {percent(at.share, 0)} · {rate(at.imagesPerSecond)} · {duration(at.secondsLeft)} left
-            </>
-          )}
-        </span>
-        <button
-          type="button"
-          class="button button--small working__stop"
-          disabled={phase.value === 'stopping'}
-          onClick={stop}
-        >
+        {!isPreparing && (
+          <button
+            type="button"
+            class="button button--small"
+            disabled={phase.value === 'stopping' || at.share >= 1}
+            onClick={isPaused ? resume : pause}
+          >
+            <Icon name={isPaused ? 'play' : 'pause'} />
+            {isPaused ? 'Resume' : 'Pause'}
+          </button>
+        )}
+        <button type="button" class="button button--small" disabled={phase.value === 'stopping'} onClick={stop}>
           <Icon name="stop" />
           {phase.value === 'stopping' ? 'Stopping…' : 'Stop'}
         </button>
@@ -105,15 +152,46 @@ function Running(): JSX.Element {
   );
 }
 
+function Diverged(): JSX.Element | null {
+  const what = diverged.value;
+  if (!what || isBusy.value) return null;
+  const again = (): void => {
+    changeSettings({ learningRate: what.suggestion });
+    void train();
+  };
+  return (
+    <Notice kind="error">
+      <p>
+        The loss exploded in epoch {what.epoch}: with a learning rate of {what.learningRate} each step overshot, and the
+        weights ran away.{' '}
+        {bestEpoch.value
+          ? `The model went back to epoch ${bestEpoch.value}, which was the best until then.`
+          : 'There is no model to keep.'}{' '}
+        A smaller learning rate takes smaller steps.
+      </p>
+      <button type="button" class="button button--small" onClick={again}>
+        Train again with {what.suggestion}
+      </button>
+    </Notice>
+  );
+}
+
 function Outcome(): JSX.Element | null {
-  const epochs = history.value.epochs;
+  const { epochs } = history.value;
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
+  const best = bestEpoch.value;
+  const kept =
+    best === null
+      ? 'The model has the weights of the last step.'
+      : best === 0
+        ? 'No epoch was finished, so the model has the weights of the last step.'
+        : `The model has the weights of epoch ${best}, the best on the images that were held out.`;
+  if (diverged.value) return null;
   if (phase.value === 'stopped') {
     return (
       <Notice kind="info">
         <p>
-          Stopped after {epochs.length === 1 ? '1 whole epoch' : `${epochs.length} whole epochs`}. The model keeps what
-          it learned so far.
+          Stopped after {epochs.length === 1 ? '1 whole epoch' : `${epochs.length} whole epochs`}. {kept}
         </p>
       </Notice>
     );
@@ -122,7 +200,7 @@ function Outcome(): JSX.Element | null {
     return (
       <Notice kind="info">
         <p>
-          Trained in {seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}.{' '}
+          Trained in {seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}. {kept}{' '}
           <a href="#classify">Try it on a picture</a>.
         </p>
       </Notice>

@@ -27,3 +27,14 @@ export function rate(imagesPerSecond: number): string {
   const digits = imagesPerSecond < 10 ? 1 : 0;
   return `${imagesPerSecond.toLocaleString('en', { maximumFractionDigits: digits })} images/s`;
 }
+
+/** 187654321 -> "179 MB" */
+export function bytes(count: number): string {
+  const megabytes = count / 2 ** 20;
+  return megabytes < 1000 ? `${Math.max(1, Math.round(megabytes))} MB` : `${(megabytes / 1024).toFixed(1)} GB`;
+}
+
+/** 0.912 -> "0.91": a share beside its interval. */
+export function share(value: number): string {
+  return Number.isNaN(value) ? '–' : value.toFixed(2);
+}

@@ -1,0 +1,41 @@
+// Brings photos to the engine as a data set, in which every image is named by its photo's id.
+import type { Dataset, InputSize, Pinhole } from '../../engine/index';
+import { pixelsOf } from '../files/pixels';
+import type { PhotoClass } from '../state';
+
+/** Photos that are handed to the engine at a time. */
+const photosAtOnce = 16;
+
+interface Options {
+  readonly input: InputSize;
+  readonly onProgress: (done: number, total: number) => void;
+  readonly stopped: () => boolean;
+}
+
+export async function datasetOf(
+  pinhole: Pinhole,
+  classes: readonly PhotoClass[],
+  { input, onProgress, stopped }: Options,
+): Promise<Dataset> {
+  const dataset = await pinhole.createDataset({ classes: classes.map(({ name }) => name), input });
+  const photos = classes.flatMap((one, label) => one.photos.map((photo) => ({ photo, label })));
+  for (let start = 0; start < photos.length && !stopped(); start += photosAtOnce) {
+    const some = photos.slice(start, start + photosAtOnce);
+    const items = [];
+    for (const { photo, label } of some) {
+      items.push({ image: await pixelsOf(pinhole, photo.file, photo.name, input), label, name: String(photo.id) });
+    }
+    const { skipped } = await dataset.addMany(items);
+    if (skipped[0]) {
+      const name = some.find(({ photo }) => String(photo.id) === skipped[0]!.name)?.photo.name ?? '';
+      throw new Error(`${name}: ${skipped[0].reason}`);
+    }
+    onProgress(start + some.length, photos.length);
+  }
+  return dataset;
+}
+
+/** The photos of a data set that datasetOf made, or of a part of it, in its order. */
+export async function photosIn(data: Dataset): Promise<{ id: number; label: number }[]> {
+  return (await data.entries()).map(({ label, name }) => ({ id: Number(name), label }));
+}

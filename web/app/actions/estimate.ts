@@ -1,0 +1,131 @@
+// What a training will take on this device: a few steps on noise, with the very network and batch, tell time and memory.
+// It runs while nothing else does, and again when something changes that matters.
+import { effect } from '@preact/signals';
+import type { Pinhole } from '../../engine/index';
+import { engine } from '../engine';
+import { specFor } from '../models';
+import { classes, engineState, estimate, isBusy, photoCount, reading, settings, type Settings } from '../state';
+import { messageOf } from './errors';
+import { obstacle } from './settings';
+
+/** After the last change, in milliseconds. */
+const delay = 500;
+/** Larger batches are measured with so many images; what grows with the batch is scaled. */
+const mostImages = 32;
+
+interface Measured {
+  /** Seconds for one image, in training and in evaluation. */
+  readonly training: number;
+  readonly evaluation: number;
+  /** Bytes for the weights and what goes with them, and for each image of a batch. */
+  readonly fixed: number;
+  readonly perImage: number;
+  readonly imageBytes: number;
+}
+
+const known = new Map<string, Measured>();
+let measuring: Promise<void> | null = null;
+
+/** Keeps `estimate` up to date from now on. */
+export function keepEstimate(): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  effect(() => {
+    const isPossible = engineState.value.status === 'ready' && !isBusy.value && !reading.value && obstacle() === null;
+    const chosen = settings.value;
+    const counts = { classes: classes.value.length, photos: photoCount.value };
+    clearTimeout(timer);
+    if (!isPossible) {
+      if (!isBusy.value) estimate.value = null;
+      return;
+    }
+    timer = setTimeout(() => void update(chosen, counts), delay);
+  });
+}
+
+/** A training that begins waits for the measurement under way: the two would slow each other down. */
+export async function estimateIsDone(): Promise<void> {
+  await measuring;
+}
+
+async function update(chosen: Settings, counts: { classes: number; photos: number }): Promise<void> {
+  if (measuring) await measuring;
+  if (isBusy.value) return;
+  const held = Math.round(counts.photos * chosen.validationSplit);
+  const batch = Math.min(chosen.batchSize, counts.photos - held);
+  const images = Math.min(batch, mostImages);
+  const key = [chosen.model, chosen.imageSize, images, chosen.optimizer, counts.classes].join();
+  let failure: unknown;
+  if (!known.has(key)) {
+    estimate.value ??= { status: 'measuring' };
+    const done = engine()
+      .then((pinhole) => measure(pinhole, chosen, counts.classes, images))
+      .then((measured) => void known.set(key, measured))
+      .catch((error: unknown) => (failure = error));
+    measuring = done.then(() => undefined);
+    await measuring;
+    measuring = null;
+  }
+  // Something has changed meanwhile: its own estimate is on the way.
+  if (chosen !== settings.value || counts.photos !== photoCount.value) return;
+  const measured = known.get(key);
+  estimate.value = measured
+    ? {
+        status: 'measured',
+        seconds: chosen.epochs * ((counts.photos - held) * measured.training + held * measured.evaluation),
+        bytes: measured.fixed + batch * measured.perImage + counts.photos * measured.imageBytes,
+        limit: memoryLimit(),
+      }
+    : { status: 'failed', message: messageOf(failure) };
+}
+
+async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, images: number): Promise<Measured> {
+  const spec = specFor(chosen);
+  const [height, width, channels] = spec.input;
+  const names = Array.from({ length: classCount }, (_, index) => String(index));
+  const before = (await pinhole.memory()).bytesInUse;
+  const model = await pinhole.createModel(spec, { classes: names });
+  const data = await pinhole.createDataset({ classes: names, input: spec.input });
+  try {
+    const noise = Uint8ClampedArray.from({ length: height * width * 4 }, (_, i) => (i * 2654435761) >>> 24);
+    await data.addMany(
+      Array.from({ length: images }, (_, i) => ({ image: { data: noise, width, height }, label: i % classCount })),
+    );
+    const times: number[] = [];
+    await model.train(data, {
+      epochs: 4,
+      batchSize: images,
+      optimizer: chosen.optimizer,
+      // The first step makes the plan.
+      onStep: ({ step, imagesPerSecond }) => {
+        if (step > 1) times.push(1 / imagesPerSecond);
+      },
+    });
+    const training = times.reduce((sum, time) => sum + time, 0) / times.length;
+    const start = performance.now();
+    await model.evaluate(data, { batchSize: images });
+    const evaluation = (performance.now() - start) / 1000 / images;
+    const used = (await pinhole.memory()).bytesInUse - before;
+    const weights = model.summary().parameters * 4;
+    const imageBytes = height * width * channels;
+    // Weights and gradients are in `used`; the optimizer's moments are freed already, and the best weights are kept twice.
+    const moments = weights * (chosen.optimizer === 'sgd' ? 1 : 2);
+    const ofBatch = Math.max(0, used - 2 * weights - images * imageBytes);
+    return {
+      training,
+      evaluation,
+      fixed: 3 * weights + moments,
+      // The batch itself comes as floats too.
+      perImage: ofBatch / images + imageBytes * 4,
+      imageBytes,
+    };
+  } finally {
+    await Promise.all([model.dispose(), data.dispose()]);
+  }
+}
+
+/** WebAssembly can have 4 GB; a tab on a small device gets less: half of its memory is a careful guess. */
+function memoryLimit(): number {
+  const { deviceMemory } = navigator as Navigator & { deviceMemory?: number };
+  const most = 4 * 2 ** 30;
+  return deviceMemory ? Math.min(most, (deviceMemory * 2 ** 30) / 2) : most;
+}
