@@ -138,7 +138,7 @@ test('the threshold is the lowest that keeps the wanted share right', () => {
   assert.deepEqual(fitThreshold(answers, 0.95), { value: 0.7, answered: 0.6, accuracy: 1, reached: true });
   // With 80 % wanted all five may be answered: the fifth makes good for the fourth. Then nothing is refused.
   assert.deepEqual(fitThreshold(answers, 0.8), { value: 0, answered: 1, accuracy: 0.8, reached: true });
-  const hopeless = fitThreshold([answer(1, 0.9, 0.1), answer(0, 0.6, 0.4)], 0.95);
+  const hopeless = fitThreshold([answer(1, 0.9, 0.1), answer(0, 0.6, 0.4)]);
   assert.deepEqual(hopeless, { value: 0.6, answered: 1, accuracy: 0.5, reached: false });
   // Equal confidences cannot be told apart.
   const equal = fitThreshold([answer(0, 0.9, 0.1), answer(1, 0.9, 0.1), answer(1, 0.8, 0.2)], 0.95);
@@ -164,13 +164,16 @@ test('folds hold out every image once, with every class in every fold', () => {
 });
 
 test('a loss that explodes is seen, one that only starts badly is not', () => {
-  const healthy = new LossWatch(4);
-  for (const loss of [14, 6, 2, 1.3, 1.4, 0.9]) assert.equal(healthy.step(1, loss), null);
-  for (const [i, loss] of [9, 4, 1.3, 1.5, 1.2].entries()) assert.equal(healthy.epoch(i + 1, loss), null);
+  const run = (watch, losses, stepsEach) =>
+    losses.map((loss, i) => {
+      for (let step = 0; step < stepsEach; ++step) assert.equal(watch.step(i + 1, loss), null);
+      return watch.epoch(i + 1, loss);
+    });
+  // The lesson's network on few photos begins like this.
+  assert.deepEqual(run(new LossWatch(3), [5, 15, 17, 15, 9, 3, 1.2], 3), Array(7).fill(null));
+  assert.deepEqual(run(new LossWatch(3), [1, 0.5, 0.6, 2, 0.4], 100), Array(5).fill(null));
   const sick = new LossWatch(4);
-  assert.equal(sick.epoch(1, 3), null);
-  assert.equal(sick.epoch(2, 7), null);
-  assert.deepEqual(sick.epoch(3, 8), { epoch: 3, loss: 8 });
+  assert.deepEqual(run(sick, [2, 1.5, 9, 30], 40), [null, null, null, { epoch: 4, loss: 30 }]);
   assert.deepEqual(sick.step(4, 1e6), { epoch: 4, loss: 1e6 });
   assert.deepEqual(sick.step(4, NaN), { epoch: 4, loss: NaN });
 });

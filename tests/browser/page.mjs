@@ -23,9 +23,10 @@ const browserArguments = [
   '--disable-quic',
 ];
 
-export function launch() {
+/** `more`: arguments beside the usual ones. */
+export function launch(more = []) {
   assert.ok(existsSync(executablePath), `no Chromium at ${executablePath}; PINHOLE_CHROMIUM says where it is`);
-  return chromium.launch({ executablePath, args: browserArguments });
+  return chromium.launch({ executablePath, args: [...browserArguments, ...more] });
 }
 
 /** Opens the page in a context of its own and waits for the engine. `check()` fails if the page did what it must not. */

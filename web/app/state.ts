@@ -199,18 +199,33 @@ export interface CurrentModel {
   readonly origin: 'trained' | 'opened';
   readonly fileName: string;
   readonly validationAccuracy: number | null;
+  /** From its training: below this probability it is not sure, and the temperature that makes probabilities honest. */
+  readonly threshold: number;
+  readonly temperature: number;
 }
 export const currentModel = signal<CurrentModel | null>(null);
 
+export interface LabelledProbability {
+  readonly label: string;
+  readonly probability: number;
+}
 export interface Prediction {
   readonly id: number;
   readonly name: string;
+  readonly file: Blob;
   readonly picture: string;
-  readonly probabilities: readonly { readonly label: string; readonly probability: number }[];
+  readonly probabilities: readonly LabelledProbability[];
 }
+/** The latest first. */
 export const predictions = signal<readonly Prediction[]>([]);
 export const shownPrediction = signal<number | null>(null);
-export const classifying = signal(false);
+/** Pictures being classified, while they are. */
+export const classifying = signal<{ readonly done: number; readonly total: number } | null>(null);
+/** Show the probabilities as temperature scaling has them. */
+export const isCalibrated = signal(false);
+
+/** What the camera sees, as long as it is on. */
+export const liveAnswer = signal<readonly LabelledProbability[] | null>(null);
 
 /** What went wrong, kept beside the control that caused it. */
 export type Place = 'data' | 'training' | 'evaluation' | 'model' | 'classify';

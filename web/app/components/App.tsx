@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { announcement } from '../state';
 import { ClassifyPanel } from './ClassifyPanel';
 import { DataPanel } from './DataPanel';
+import { EvaluationPanel } from './EvaluationPanel';
 import { Header, StepLinks } from './Header';
 import { TrainPanel } from './TrainPanel';
 
@@ -17,6 +18,7 @@ export function App(): JSX.Element {
       <main class="steps">
         <DataPanel />
         <TrainPanel />
+        <EvaluationPanel />
         <ClassifyPanel />
       </main>
       <div class="visually-hidden" role="status" aria-live="polite">

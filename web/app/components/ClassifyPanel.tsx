@@ -1,26 +1,23 @@
-// Step 3: show the model a picture; save it or open another.
+// Step 3: show the model a picture, many, or the camera; save it or open another.
 import type { JSX } from 'preact';
-import { classifyFiles, openModel, saveModel, showPrediction } from '../actions/model';
-import {
-  classifying,
-  currentModel,
-  isBusy,
-  predictions,
-  shownPrediction,
-  type CurrentModel,
-  type Prediction,
-} from '../state';
-import { classColour } from './colours';
+import { useEffect } from 'preact/hooks';
+import { camera } from '../camera';
+import { classifyDropped, classifyFiles, classifyPasted, startCamera, stopClassifying } from '../actions/classify';
+import { openModel } from '../actions/model';
+import { classes, classifying, currentModel, predictions } from '../state';
+import { Classified } from './Classified';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
+import { LiveCamera } from './LiveCamera';
+import { ModelCard, OpenButton } from './ModelCard';
 import { Errors } from './Notice';
 import { Panel } from './Panel';
-import { Probabilities } from './Probabilities';
-import { percent, plural } from './words';
+import { plural } from './words';
 
 export function ClassifyPanel(): JSX.Element {
   const model = currentModel.value;
+  usePaste();
   return (
     <Panel
       id="classify"
@@ -28,25 +25,35 @@ export function ClassifyPanel(): JSX.Element {
       title="Classify"
       summary={model ? plural(model.classes.length, 'class', 'classes') : null}
     >
-      <DropZone class="stack" onDrop={(transfer) => dropped(Array.from(transfer.files))}>
+      <DropZone class="stack" onDrop={dropped}>
         {model ? <ModelCard model={model} /> : <NoModel />}
         <Errors place="model" />
-        {model && <PicturePicker isFirst={predictions.value.length === 0} />}
+        {model && (camera.value ? <LiveCamera /> : <PicturePicker isFirst={predictions.value.length === 0} />)}
+        <Working />
         <Errors place="classify" />
-        <Result />
+        <Classified />
       </DropZone>
     </Panel>
   );
 }
 
-function isModelFile({ name }: File): boolean {
-  return name.toLowerCase().endsWith('.safetensors');
+function dropped(transfer: DataTransfer): void {
+  const modelFile = Array.from(transfer.files).find(({ name }) => name.toLowerCase().endsWith('.safetensors'));
+  if (modelFile) void openModel(modelFile);
+  else void classifyDropped(transfer);
 }
 
-function dropped(files: readonly File[]): void {
-  const modelFile = files.find(isModelFile);
-  if (modelFile) void openModel(modelFile);
-  else if (files.length > 0) void classifyFiles(files);
+/** A picture that is pasted in this panel is classified; anywhere, when there are no classes that it could be meant for. */
+function usePaste(): void {
+  useEffect(() => {
+    const pasted = (event: ClipboardEvent): void => {
+      const isHere = event.target instanceof Element && event.target.closest('#classify') !== null;
+      if (!currentModel.value || event.defaultPrevented || !(isHere || classes.value.length === 0)) return;
+      if (classifyPasted(event.clipboardData)) event.preventDefault();
+    };
+    document.addEventListener('paste', pasted);
+    return () => document.removeEventListener('paste', pasted);
+  }, []);
 }
 
 function NoModel(): JSX.Element {
@@ -62,103 +69,55 @@ function NoModel(): JSX.Element {
   );
 }
 
-function OpenButton(): JSX.Element {
-  return (
-    <FileButton
-      class="button--small"
-      label="Open a model file"
-      accept=".safetensors"
-      disabled={isBusy.value}
-      onFiles={([file]) => {
-        if (file) void openModel(file);
-      }}
-    >
-      <Icon name="open" />
-      Open a model
-    </FileButton>
-  );
-}
-
-function ModelCard({ model }: { model: CurrentModel }): JSX.Element {
-  return (
-    <section class="model-card" aria-label="Model in use">
-      <div>
-        <h3>{model.name}</h3>
-        <p class="soft small">
-          {model.origin === 'opened' ? `From ${model.fileName}. ` : 'Just trained. '}
-          {model.input}, {plural(model.parameters, 'parameter')}.
-          {model.validationAccuracy !== null && ` Validation accuracy ${percent(model.validationAccuracy)}.`}
-        </p>
-      </div>
-      <ul class="row" aria-label="Classes it knows">
-        {model.classes.map((name, index) => (
-          <li key={name} class="chip" style={classColour(index)}>
-            <span class="dot" />
-            {name}
-          </li>
-        ))}
-      </ul>
-      <div class="row">
-        <button type="button" class="button button--small" onClick={() => void saveModel()}>
-          <Icon name="download" />
-          Save the model
-        </button>
-        <OpenButton />
-      </div>
-    </section>
-  );
-}
-
 function PicturePicker({ isFirst }: { isFirst: boolean }): JSX.Element {
   return (
     <div class={`drop-zone picker ${isFirst ? 'picker--first' : ''}`}>
-      <span class="soft">Drop a picture here, or</span>
-      <FileButton
-        class={isFirst ? 'button--primary' : ''}
-        label="Choose a picture to classify"
-        accept="image/*,.ppm,.pgm,.tga"
-        multiple
-        onFiles={(files) => void classifyFiles(files)}
-      >
-        <Icon name="image" />
-        Choose a picture
-      </FileButton>
+      <span class="soft">Drop pictures here, paste one, or</span>
+      <div class="row picker__ways">
+        <FileButton
+          class={isFirst ? 'button--primary' : ''}
+          label="Choose a picture to classify"
+          accept="image/*,.ppm,.pgm,.tga"
+          multiple
+          onFiles={(files) => void classifyFiles(files)}
+        >
+          <Icon name="image" />
+          Choose pictures
+        </FileButton>
+        <button type="button" class="button" onClick={() => void startCamera()}>
+          <Icon name="camera" />
+          Use the camera
+        </button>
+      </div>
     </div>
   );
 }
 
-function Result(): JSX.Element | null {
-  const all = predictions.value;
-  const shown = all.find(({ id }) => id === shownPrediction.value);
-  if (!shown) return null;
+/** Only while there are many: one is done before it could be read. */
+function Working(): JSX.Element | null {
+  const at = classifying.value;
+  if (!at || at.total < 2) return null;
   return (
-    <section class="stack" aria-label="Result" aria-busy={classifying.value}>
-      <div class="result">
-        <img class="result__picture" src={shown.picture} alt={shown.name} />
-        <Probabilities prediction={shown} />
+    <div class="working">
+      <div
+        class="progress"
+        role="progressbar"
+        aria-label="Pictures classified"
+        aria-valuemin={0}
+        aria-valuemax={at.total}
+        aria-valuenow={at.done}
+      >
+        <div class="progress__bar" style={{ '--share': at.done / at.total }} />
       </div>
-      {all.length > 1 && <Earlier all={all} shown={shown} />}
-    </section>
-  );
-}
-
-function Earlier({ all, shown }: { all: readonly Prediction[]; shown: Prediction }): JSX.Element {
-  return (
-    <ul class="earlier" aria-label="Classified pictures">
-      {all.map((one) => (
-        <li key={one.id}>
-          <button
-            type="button"
-            class="earlier__one"
-            aria-pressed={one === shown}
-            aria-label={`Show ${one.name}`}
-            title={one.name}
-            onClick={() => showPrediction(one.id)}
-          >
-            <img src={one.picture} alt="" />
-          </button>
-        </li>
-      ))}
-    </ul>
+      <div class="row">
+        <span class="numbers small">
+          {at.done} of {plural(at.total, 'picture')}
+        </span>
+        <button type="button" class="button button--small" onClick={stopClassifying}>
+          <Icon name="stop" />
+          Stop
+        </button>
+      </div>
+    </div>
   );
 }

@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 
 const shapes = {
   alert: 'M12 8v5m0 3.5v.1M12 3 2.5 20h19z',
+  camera: 'M3.5 8h4l1.5-2.5h6L16.5 8h4v11.5h-17zM12 10.5a3 3 0 1 0 0 6 3 3 0 0 0 0-6z',
   check: 'm5 12.5 4.5 4.5L19 7',
   chip: 'M7 7h10v10H7zM10 3v4m4-4v4m-4 10v4m4-4v4M3 10h4m-4 4h4m10-4h4m-4 4h4',
   close: 'm6 6 12 12M18 6 6 18',

@@ -1,26 +1,40 @@
-// A picture's classes with a bar each. The most probable is named above them.
+// A picture's classes with a bar each. The most probable is named above them, unless the model had better not say.
 import type { JSX } from 'preact';
-import type { Prediction } from '../state';
+import { bestOf, isSure } from '../actions/classify';
+import { tempered } from '../evaluation/calibration';
+import { currentModel, isCalibrated, type LabelledProbability } from '../state';
 import { classColour } from './colours';
 import { percent } from './words';
 
 /** With more classes than this only the most probable ones are shown, the best first. */
 const shownInOrder = 10;
 
-export function Probabilities({ prediction: { name, probabilities } }: { prediction: Prediction }): JSX.Element {
-  const ranked = probabilities.map((one, index) => ({ ...one, index })).sort((a, b) => b.probability - a.probability);
-  const best = ranked[0];
+interface Properties {
+  readonly name: string;
+  readonly probabilities: readonly LabelledProbability[];
+}
+
+export function Probabilities({ name, probabilities }: Properties): JSX.Element {
+  const best = bestOf(probabilities);
+  const shares = shown(probabilities);
+  const ranked = probabilities
+    .map(({ label }, index) => ({ label, index, probability: shares[index] ?? 0 }))
+    .sort((a, b) => b.probability - a.probability);
   const bars =
     probabilities.length > shownInOrder ? ranked.slice(0, shownInOrder) : [...ranked].sort((a, b) => a.index - b.index);
   return (
     <div class="probabilities">
       <p class="probabilities__best">
-        <strong>{best?.label}</strong>
-        <span class="soft small">{name}</span>
+        <strong>{isSure(best) ? best.label : 'Not sure'}</strong>
+        <span class="soft small">
+          {isSure(best)
+            ? name
+            : `${name}: perhaps ${best.label}. Below ${percent(currentModel.value?.threshold ?? 0, 0)} this model is too often wrong.`}
+        </span>
       </p>
       <ul aria-label="Probabilities">
         {bars.map(({ label, probability, index }) => (
-          <li key={label} class={`bar ${label === best?.label ? 'bar--best' : ''}`} style={classColour(index)}>
+          <li key={label} class={`bar ${label === best.label ? 'bar--best' : ''}`} style={classColour(index)}>
             <span class="bar__label">{label}</span>
             <span class="bar__value numbers">{percent(probability)}</span>
             <span
@@ -39,4 +53,10 @@ export function Probabilities({ prediction: { name, probabilities } }: { predict
       </ul>
     </div>
   );
+}
+
+function shown(probabilities: readonly LabelledProbability[]): readonly number[] {
+  const shares = probabilities.map(({ probability }) => probability);
+  const temperature = currentModel.value?.temperature ?? 1;
+  return isCalibrated.value ? tempered(shares, temperature) : shares;
 }

@@ -14,13 +14,11 @@ import {
   preparing,
   progress,
   reading,
-  report,
   settings,
 } from '../state';
 import { AdvancedSettings } from './AdvancedSettings';
 import { Curves } from './Curves';
 import { EstimateLine } from './EstimateLine';
-import { EvaluationReport } from './EvaluationReport';
 import { Icon } from './Icon';
 import { Errors, Notice } from './Notice';
 import { Panel } from './Panel';
@@ -36,7 +34,6 @@ export function TrainPanel(): JSX.Element {
       <Diverged />
       <Outcome />
       {history.value.steps.length > 0 && <Curves />}
-      {report.value && <EvaluationReport report={report.value} />}
     </Panel>
   );
 }

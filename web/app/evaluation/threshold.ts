@@ -16,7 +16,7 @@ export interface Threshold {
  * The lowest threshold that leaves at least `wanted` of the given answers right. Where there is none, the one whose answers are most
  * often right while at least a fifth of the images is still answered.
  */
-export function fitThreshold(answers: readonly Answer[], wanted = 0.95): Threshold {
+export function fitThreshold(answers: readonly Answer[], wanted = 0.9): Threshold {
   const sorted = answers
     .map(({ label, probabilities }) => {
       const predicted = argmax(probabilities);

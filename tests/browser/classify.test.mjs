@@ -1,0 +1,193 @@
+// Classifying as a user does it, in Chromium: pasted pictures, many at once, the camera, and "not sure".
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { serve } from '../../scripts/serve.mjs';
+import { classify, dropOn, launch, openPage, photoFolder, samples, shownProbabilities } from './page.mjs';
+import { importSource } from './source.mjs';
+
+/** Of one test: a page that hangs fails by itself. */
+const limit = { timeout: 120_000 };
+
+let browser, server, photos;
+
+before(async () => {
+  // A camera that shows a moving test picture, and nobody is asked for leave to use it.
+  const camera = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+  [browser, server] = await Promise.all([launch(camera), serve({ port: 4275 })]);
+  photos = photoFolder(['fishes', 'monuments', 'tools'], 12);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+  photos?.remove();
+});
+
+/** A page with a model trained for a moment; half of the images are held out. */
+async function withModel(epochs = 3) {
+  const opened = await openPage(browser, server.url);
+  const { page } = opened;
+  await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+  await page.getByText('36 images in 3 classes').waitFor();
+  await page.getByText('Advanced', { exact: true }).click();
+  await page.getByLabel('Epochs').fill(String(epochs));
+  await page.getByLabel('Validation split').fill('0.5');
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('button', { name: 'Train again', exact: true }).waitFor();
+  return opened;
+}
+
+const resultOf = (page) => page.getByRole('region', { name: 'Result' });
+
+test('CSV: one row each, fields quoted where they must be, no formula for a spreadsheet', async () => {
+  const { csvOf } = await importSource('web/app/evaluation/csv.ts');
+  const of = (a, b) => [
+    { label: 'cat, black', probability: a },
+    { label: 'dog', probability: b },
+  ];
+  assert.equal(
+    csvOf(
+      ['cat, black', 'dog'],
+      [
+        { name: 'a "b".jpg', probabilities: of(0.75, 0.25) },
+        { name: '=1+1.jpg', probabilities: of(0.4, 0.6) },
+      ],
+      0.7,
+    ),
+    'file,label,probability,sure,"cat, black",dog\r\n"a ""b"".jpg","cat, black",0.75,yes,0.75,0.25\r\n\'=1+1.jpg,dog,0.6,no,0.4,0.6\r\n',
+  );
+});
+
+test('a dropped folder is classified into a table, and its CSV says the same', limit, async () => {
+  const { page, close } = await withModel();
+  await dropOn(page, page.getByText('Drop pictures here, paste one, or'), [photos.folder]);
+  const summary = page.getByText('All 36 pictures as a table');
+  await summary.waitFor({ timeout: 30_000 });
+  await summary.click();
+  const rows = await page
+    .getByRole('region', { name: 'All classified pictures' })
+    .getByRole('row')
+    .evaluateAll((all) => all.slice(1).map((row) => Array.from(row.cells, ({ textContent }) => textContent.trim())));
+  assert.equal(rows.length, 36);
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save as CSV' }).click(),
+  ]);
+  assert.equal(download.suggestedFilename(), 'classified.csv');
+  const [head, ...lines] = readFileSync(await download.path(), 'utf8')
+    .trim()
+    .split('\r\n');
+  assert.equal(head, 'file,label,probability,sure,fishes,monuments,tools');
+  assert.equal(lines.length, 36);
+  const names = ['fishes', 'monuments', 'tools'];
+  const tableOf = new Map(rows.map(([name, label]) => [name, label]));
+  for (const line of lines) {
+    const [file, label, probability, sure, ...all] = line.split(',');
+    const numbers = all.map(Number);
+    assert.ok(Math.abs(numbers.reduce((a, b) => a + b) - 1) < 1e-5, line);
+    assert.equal(names[numbers.indexOf(Math.max(...numbers))], label);
+    assert.equal(Number(probability), Math.max(...numbers));
+    assert.equal(tableOf.get(file), sure === 'yes' ? label : `not sure (${label}?)`);
+  }
+  // A row leads back to its picture.
+  const [name] = rows[20];
+  await page.getByRole('region', { name: 'All classified pictures' }).getByRole('button', { name }).click();
+  await resultOf(page).getByRole('img', { name, exact: true }).waitFor();
+  await close();
+});
+
+test('below the fitted threshold it says "Not sure", also after the model was saved and opened', limit, async () => {
+  const { page, close } = await withModel(1);
+  const evaluation = page.getByRole('region', { name: 'Evaluation', exact: true });
+  const text = await evaluation.getByText(/it says "not sure"|need not refuse/).innerText();
+  const seen = async (at) => {
+    const answers = [];
+    for (const folder of ['fishes', 'monuments', 'tools']) {
+      for (const file of readdirSync(path.join(samples, folder)).slice(-4)) {
+        const top = Math.max(...Object.values(await classify(at, path.join(samples, folder, file))));
+        answers.push({ top, isSure: (await resultOf(at).getByText('Not sure', { exact: true }).count()) === 0 });
+      }
+    }
+    return answers;
+  };
+  const answers = await seen(page);
+  const sure = answers.filter(({ isSure }) => isSure).map(({ top }) => top);
+  const unsure = answers.filter(({ isSure }) => !isSure).map(({ top }) => top);
+  if (text.includes('need not')) assert.equal(unsure.length, 0);
+  else assert.ok(unsure.length > 0, `after one epoch it is sure of everything: ${text}`);
+  assert.ok(Math.min(...sure, 1) >= Math.max(...unsure, 0), 'one threshold parts them');
+
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save the model' }).click(),
+  ]);
+  const file = await download.path();
+  const second = await openPage(browser, server.url);
+  await second.page
+    .getByLabel('Open a model file')
+    .setInputFiles({ name: 'saved.safetensors', mimeType: '', buffer: readFileSync(file) });
+  await second.page.getByText(/From saved\.safetensors/).waitFor();
+  assert.deepEqual(await seen(second.page), answers);
+  await second.close();
+  await close();
+});
+
+test('calibrated probabilities are those of the fitted temperature', limit, async () => {
+  const { page, close } = await withModel(4);
+  const raw = await classify(page, path.join(samples, 'tools/wrench.jpg'));
+  const box = page.getByRole('checkbox', { name: /^Calibrated probabilities \(temperature / });
+  const temperature = Number(
+    /temperature ([\d.]+)/.exec(await page.getByText(/^Calibrated probabilities/).innerText())[1],
+  );
+  await box.check();
+  const scaled = await shownProbabilities(page);
+  const { tempered } = await importSource('web/app/evaluation/calibration.ts');
+  const names = Object.keys(raw);
+  // The temperature on the screen has two decimals.
+  tempered(Object.values(raw), temperature).forEach((expected, c) =>
+    assert.ok(Math.abs(scaled[names[c]] - expected) < 0.02, `${names[c]}: ${scaled[names[c]]}, ${expected}`),
+  );
+  await box.uncheck();
+  assert.deepEqual(await shownProbabilities(page), raw);
+  await close();
+});
+
+test('a pasted picture gives what the same file gives', limit, async () => {
+  const { page, close } = await withModel();
+  const file = path.join(samples, 'tools/plier1.jpg');
+  const expected = await classify(page, file);
+  const bytes = readFileSync(file).toString('base64');
+  await page.getByRole('region', { name: 'Classify', exact: true }).focus();
+  await page.evaluate((base64) => {
+    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const clipboardData = new DataTransfer();
+    clipboardData.items.add(new File([data], 'pasted.jpg', { type: 'image/jpeg' }));
+    document.activeElement.dispatchEvent(
+      new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }),
+    );
+  }, bytes);
+  await resultOf(page).getByRole('img', { name: 'pasted.jpg', exact: true }).waitFor();
+  assert.deepEqual(await shownProbabilities(page), expected);
+  await close();
+});
+
+test('the camera is classified live until it is stopped', limit, async () => {
+  const { page, close } = await withModel();
+  await page.getByRole('button', { name: 'Use the camera' }).click();
+  const live = page.getByRole('region', { name: 'Camera', exact: true });
+  const meters = live.getByRole('list', { name: 'Probabilities' }).getByRole('meter');
+  await meters.first().waitFor();
+  const values = () => meters.evaluateAll((all) => all.map((meter) => Number(meter.getAttribute('aria-valuenow'))));
+  const first = await values();
+  assert.ok(Math.abs(first.reduce((a, b) => a + b) - 1) < 1e-5);
+  // The test picture moves, and so do the answers.
+  for (let i = 0; i < 50 && (await values()).join() === first.join(); ++i) await page.waitForTimeout(100);
+  assert.notDeepEqual(await values(), first);
+  await page.getByRole('button', { name: 'Stop the camera' }).click();
+  await page.getByRole('button', { name: 'Use the camera' }).waitFor();
+  assert.equal(await live.count(), 0);
+  await close();
+});

@@ -1,0 +1,14 @@
+// How good the latest training is: there as soon as there is something to tell.
+import type { JSX } from 'preact';
+import { report } from '../state';
+import { EvaluationReport } from './EvaluationReport';
+import { Panel } from './Panel';
+
+export function EvaluationPanel(): JSX.Element | null {
+  if (!report.value) return null;
+  return (
+    <Panel id="evaluation" title="Evaluation">
+      <EvaluationReport report={report.value} />
+    </Panel>
+  );
+}

@@ -1,0 +1,55 @@
+// The model in use, and the ways to take it away or to open another.
+import type { JSX } from 'preact';
+import { openModel, saveModel } from '../actions/model';
+import { isBusy, type CurrentModel } from '../state';
+import { classColour } from './colours';
+import { FileButton } from './FileButton';
+import { Icon } from './Icon';
+import { percent, plural } from './words';
+
+export function ModelCard({ model }: { model: CurrentModel }): JSX.Element {
+  return (
+    <section class="model-card" aria-label="Model in use">
+      <div>
+        <h3>{model.name}</h3>
+        <p class="soft small">
+          {model.origin === 'opened' ? `From ${model.fileName}. ` : 'Just trained. '}
+          {model.input}, {plural(model.parameters, 'parameter')}.
+          {model.validationAccuracy !== null && ` Validation accuracy ${percent(model.validationAccuracy)}.`}
+        </p>
+      </div>
+      <ul class="row" aria-label="Classes it knows">
+        {model.classes.map((name, index) => (
+          <li key={name} class="chip" style={classColour(index)}>
+            <span class="dot" />
+            {name}
+          </li>
+        ))}
+      </ul>
+      <div class="row">
+        <button type="button" class="button button--small" onClick={() => void saveModel()}>
+          <Icon name="download" />
+          Save the model
+        </button>
+        <OpenButton />
+      </div>
+    </section>
+  );
+}
+
+export function OpenButton(): JSX.Element {
+  return (
+    <FileButton
+      class="button--small"
+      label="Open a model file"
+      accept=".safetensors"
+      disabled={isBusy.value}
+      onFiles={([file]) => {
+        if (file) void openModel(file);
+      }}
+    >
+      <Icon name="open" />
+      Open a model
+    </FileButton>
+  );
+}
