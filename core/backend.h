@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ struct Conv2dGeometry {
   int pad_top, pad_left, pad_bottom, pad_right;
   int dilation_h, dilation_w;
   int groups;
+  // Forward alone: y is brought into [y_min, y_max] (a ReLU or ReLU6 that follows).
+  real y_min = -std::numeric_limits<real>::infinity();
+  real y_max = std::numeric_limits<real>::infinity();
 };
 
 struct Pool2dGeometry {

@@ -51,10 +51,16 @@ std::unique_ptr<Layer> make_layer(const Json& json, const BuildContext& context,
         text(where, " unknown layer type ", type->dump(), "; known are ", list(layer_types())));
   }
   LayerSpec spec(json, std::string(where));
-  auto layer = factory->second(spec, context);
+  BuildContext inside = context;
+  inside.frozen = context.frozen || !spec.flag("requires_grad", true);
+  auto layer = factory->second(spec, inside);
   spec.check_all_used();
   layer->type = factory->first;
   layer->name = context.prefix;
+  layer->frozen = inside.frozen;
+  if (inside.frozen) {
+    for (Parameter* parameter : layer->parameters()) parameter->requires_grad = false;
+  }
   return layer;
 }
 
@@ -87,7 +93,8 @@ bool is_size(const Json& value, int minimum) {
 int LayerSpec::integer(std::string_view key, int minimum) {
   const Json& value = *find(key, true);
   if (!is_size(value, minimum))
-    fail(text(key, " expected an integer of at least ", minimum, ", got ", value.dump()));
+    fail(
+        text(key, " expected an integer from ", minimum, " to ", kLargest, ", got ", value.dump()));
   return value.get<int>();
 }
 
@@ -102,8 +109,8 @@ std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum) {
       is_size(value[1], minimum)) {
     return {value[0].get<int>(), value[1].get<int>()};
   }
-  fail(text(key, " expected an integer of at least ", minimum, " or two in brackets, got ",
-            value.dump()));
+  fail(text(key, " expected an integer from ", minimum, " to ", kLargest,
+            " or two in brackets, got ", value.dump()));
 }
 
 std::pair<int, int> LayerSpec::pair(std::string_view key, int minimum,
@@ -122,6 +129,26 @@ double LayerSpec::number(std::string_view key, double minimum, double maximum, d
   return value->get<double>();
 }
 
+bool LayerSpec::is(std::string_view key, std::string_view word) {
+  const Json* value = find(key, false);
+  return value != nullptr && *value == word;
+}
+
+std::vector<double> LayerSpec::numbers(std::string_view key) {
+  const Json& value = *find(key, true);
+  const auto is_number = [](const Json& entry) { return entry.is_number(); };
+  if (!value.is_array() || value.empty() || !std::all_of(value.begin(), value.end(), is_number))
+    fail(text(key, " expected a list of numbers, got ", value.dump()));
+  return value.get<std::vector<double>>();
+}
+
+const Json* LayerSpec::layers(std::string_view key) {
+  const Json* value = find(key, false);
+  if (value != nullptr && !value->is_array())
+    fail(text(key, " expected a list of layers, got ", value->dump()));
+  return value;
+}
+
 bool LayerSpec::flag(std::string_view key, bool fallback) {
   const Json* value = find(key, false);
   if (value == nullptr) return fallback;
@@ -137,7 +164,8 @@ int LayerSpec::features(std::string_view key, int classes) {
     return classes;
   }
   if (!is_size(value, 1))
-    fail(text(key, " expected an integer of at least 1 or \"classes\", got ", value.dump()));
+    fail(text(key, " expected an integer from 1 to ", kLargest, " or \"classes\", got ",
+              value.dump()));
   return value.get<int>();
 }
 

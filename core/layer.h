@@ -30,6 +30,12 @@ class LayerSpec {
   std::pair<int, int> pair(std::string_view key, int minimum, std::pair<int, int> fallback);
   double number(std::string_view key, double minimum, double maximum, double fallback);
   bool flag(std::string_view key, bool fallback);
+  /// Is it there, and is it this word?
+  bool is(std::string_view key, std::string_view word);
+  /// A list of numbers, at least one.
+  std::vector<double> numbers(std::string_view key);
+  /// A list of layers; null when the key is not there.
+  const Json* layers(std::string_view key);
   /// An integer, or the word "classes" for `classes`.
   int features(std::string_view key, int classes);
   /// Throws Error when a weight of this shape would be too large to be meant.
@@ -43,7 +49,7 @@ class LayerSpec {
 
   const Json& object_;
   std::string where_;
-  std::vector<std::string> used_{"type", "name"};
+  std::vector<std::string> used_{"type", "name", "requires_grad"};
 };
 
 /// What a layer may know when it is built.
@@ -52,14 +58,24 @@ struct BuildContext {
   Shape flattened;  ///< the shape before Flatten where `input` is flat, else `input`
   int classes = 0;  ///< 0: not known yet
   std::string prefix;  ///< parameters are named `prefix.weight`, `prefix.bias`
+  bool frozen = false;  ///< "requires_grad": false here or in a layer around this one
+};
+
+/// What a run of the network is for.
+enum class Pass {
+  kPredict,  ///< outputs alone
+  kTrain,  ///< outputs, and what backward needs for the gradients of the parameters
+  kExplain  ///< outputs as prediction gives them, and what backward needs for the gradient of every layer's output
 };
 
 /// What a layer may know when it runs.
 struct RunContext {
   Backend& backend;
-  bool training = false;
+  Pass pass = Pass::kPredict;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;  ///< training step: with `seed` it fixes Dropout's mask
+  real* scratch =
+      nullptr;  ///< as many values as prepare asked for; contents are lost between calls
 };
 
 class Layer;
@@ -76,14 +92,17 @@ class Layer {
 
   /// For any batch. The input's h, w, c are those it was built for.
   virtual Shape output_shape(const Shape& input) const = 0;
-  /// Allocates what forward (and backward, when training) needs for this input, so that a step allocates nothing.
-  virtual void prepare(const Shape& /*input*/, bool /*training*/) {}
+  /// Allocates what forward and backward need for this input, so that a step allocates nothing; what an earlier call for another
+  /// batch or pass got must stay. Returns how many values of RunContext::scratch they use.
+  virtual std::size_t prepare(const Shape& /*input*/, Pass /*pass*/) { return 0; }
   virtual void forward(RunContext& context, const Tensor& x, Tensor& y) = 0;
   /// dx (null when nobody needs it) is assigned; parameter gradients accumulate.
   virtual void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
                         Tensor* dx) = 0;
 
   virtual std::vector<Parameter*> parameters() { return {}; }
+  /// What is saved with the parameters but not trained by the optimizer (BatchNorm2d's running statistics).
+  virtual std::vector<Parameter*> buffers() { return {}; }
   /// PyTorch's default initialisation.
   virtual void init(Rng& /*rng*/) {}
 
@@ -91,12 +110,18 @@ class Layer {
   virtual bool in_place() const { return false; }
   /// backward reads y, so the next layer must not overwrite it.
   virtual bool uses_output() const { return false; }
+  /// The same x gives the same y in every training step, as long as the parameters stay.
+  virtual bool deterministic() const { return true; }
 
   /// A faster step for this layer and the first of those that follow, where there is one. It refers to this layer's parameters.
   virtual Fusion fuse(std::span<const std::unique_ptr<Layer>> /*next*/) { return {}; }
+  /// The same for prediction alone: it has no backward.
+  virtual Fusion fold(std::span<const std::unique_ptr<Layer>> /*next*/) { return {}; }
 
   std::string type;
   std::string name;
+  bool frozen =
+      false;  ///< "requires_grad": false: nothing of it changes, running statistics included
 };
 
 /// No single weight and no layer's output for one image has more values (1 GiB of floats).

@@ -1,5 +1,4 @@
-// A chain of layers built from a JSON spec. The spec stays readable; the plan made from it is fast: shapes computed once, one
-// arena, layers that work in place, Conv2d + ReLU + MaxPool2d(2) as one step.
+// A chain of layers built from a JSON spec, and what a classifier adds to it: logits, the loss they are meant for, probabilities.
 #pragma once
 
 #include <memory>
@@ -37,15 +36,38 @@ class Model {
   /// PyTorch's default initialisation of every parameter.
   void init(std::uint64_t seed);
   std::vector<Parameter*> parameters();
+  /// Parameters and buffers (running statistics): what a state_dict holds.
+  std::vector<Parameter*> state();
   std::size_t parameter_count();
 
   /// x [n, h, w, c] -> logits [n, 1, 1, outputs]: what comes before a final Softmax or Sigmoid. Valid until the next call.
-  /// `training` keeps what backward needs and lets Dropout drop; `seed` and `step` fix its mask.
-  const Tensor& forward(const Tensor& x, bool training = false, std::uint64_t seed = 0,
+  /// kTrain keeps what backward needs and lets Dropout drop; `seed` and `step` fix its mask.
+  const Tensor& forward(const Tensor& x, Pass pass = Pass::kPredict, std::uint64_t seed = 0,
                         std::uint64_t step = 0);
-  /// After forward(x, true) on the same, unchanged x: accumulates parameter gradients. `dx` (may be null) gets the input's gradient.
+  /// Right after a forward with kTrain or kExplain of the same, unchanged x: accumulates parameter gradients. `dx` (may be null) gets the
+  /// input's gradient; when layers are frozen, only after kExplain.
   void backward(const Tensor& x, const Tensor& dlogits, Tensor* dx = nullptr);
   void zero_grad();
+
+  /// How many leading layers are frozen ("requires_grad": false), so that their output, the features of an image, never changes
+  /// and may be kept; 0 when none is.
+  std::size_t frozen_layers() const;
+  /// Of one image.
+  Shape feature_shape() const;
+  /// x [n, h, w, c] -> features [n, ...]; valid until the next call. Only when frozen_layers() > 0.
+  const Tensor& features(const Tensor& x);
+  /// forward from features on; backward then takes the features as x.
+  const Tensor& forward_features(const Tensor& features, Pass pass = Pass::kPredict,
+                                 std::uint64_t seed = 0, std::uint64_t step = 0);
+
+  /// After forward and backward with kExplain: the last output that has a height and a width, and the gradient by it.
+  struct Map {
+    const Tensor* activation = nullptr;  // [n, h, w, c]; null when the network has no such output
+    const Tensor* gradient = nullptr;
+  };
+  Map last_map() const;
+  /// What a pass runs, step by step: "Conv2d+ReLU+MaxPool2d conv1".
+  std::vector<std::string> steps(Pass pass) const;
 
   /// Probabilities [n, 1, 1, classes], through the final Softmax or Sigmoid. A binary model gives {1 - p, p}. Valid until the next call.
   const Tensor& predict(const Tensor& x);

@@ -106,7 +106,8 @@ Entry read_entry(const std::string& name, const Json& json, std::uint64_t data_s
     fail("has no dtype, shape or data_offsets");
   }
   Entry entry{.name = name, .dtype = json["dtype"], .shape = {}, .begin = 0, .end = 0};
-  const std::uint64_t width = entry.dtype == "F32"                            ? 4
+  const std::uint64_t width = entry.dtype == "I64"                            ? 8
+                              : entry.dtype == "F32"                          ? 4
                               : entry.dtype == "F16" || entry.dtype == "BF16" ? 2
                                                                               : 0;
   for (const Json& offset : json["data_offsets"]) {
@@ -155,6 +156,8 @@ std::vector<std::int64_t> torch_shape(const Parameter& p) {
       return {s.n, s.c, s.h, s.w};
     case Layout::kLinearWeight:
       return {s.n, static_cast<std::int64_t>(s.item())};
+    case Layout::kCount:
+      return {};
   }
   return {};
 }
@@ -174,7 +177,9 @@ void for_each_value(const Shape& s, const Pair& pair) {
 }
 
 StoredTensor to_torch(const Parameter& p) {
-  StoredTensor stored{.shape = torch_shape(p), .values = std::vector<float>(p.value.size())};
+  StoredTensor stored{.shape = torch_shape(p),
+                      .values = std::vector<float>(p.value.size()),
+                      .integer = p.layout == Layout::kCount};
   for_each_value(p.value.shape(), [&](std::size_t here, std::size_t there) {
     stored.values[there] = static_cast<float>(p.value.data()[here]);
   });
@@ -245,9 +250,17 @@ Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_vi
         std::memcpy(&bits, from + 2 * i, sizeof bits);
         tensor.values[i] = convert(bits);
       }
+    } else if (entry.dtype == "I64") {
+      tensor.integer = true;
+      tensor.values.resize(length / 8);
+      for (std::size_t i = 0; i < tensor.values.size(); ++i) {
+        std::int64_t count = 0;
+        std::memcpy(&count, from + 8 * i, sizeof count);
+        tensor.values[i] = static_cast<float>(count);
+      }
     } else {
       throw Error(text(what, ": tensor \"", entry.name, "\" has dtype ", entry.dtype,
-                       ", expected F32, F16 or BF16"));
+                       ", expected F32, F16, BF16 or I64"));
     }
     if (!file.tensors.emplace(entry.name, std::move(tensor)).second) {
       throw Error(text(what, " is damaged: tensor \"", entry.name, "\" is there twice"));
@@ -259,10 +272,15 @@ Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_vi
 std::vector<std::uint8_t> write_safetensors(const Safetensors& file) {
   Json header = Json::object();
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
+  const auto bytes_of = [](const StoredTensor& tensor) {
+    return tensor.values.size() * (tensor.integer ? sizeof(std::int64_t) : sizeof(float));
+  };
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : file.tensors) {
-    const std::uint64_t end = offset + tensor.values.size() * sizeof(float);
-    header[name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    const std::uint64_t end = offset + bytes_of(tensor);
+    header[name] = {{"dtype", tensor.integer ? "I64" : "F32"},
+                    {"shape", tensor.shape},
+                    {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string json = header.dump();
@@ -273,8 +291,15 @@ std::vector<std::uint8_t> write_safetensors(const Safetensors& file) {
   std::memcpy(bytes.data() + 8, json.data(), size);
   std::uint8_t* data = bytes.data() + 8 + size;
   for (const auto& [name, tensor] : file.tensors) {
-    const std::size_t length = tensor.values.size() * sizeof(float);
-    if (length != 0) std::memcpy(data, tensor.values.data(), length);
+    const std::size_t length = bytes_of(tensor);
+    if (tensor.integer) {
+      for (std::size_t i = 0; i < tensor.values.size(); ++i) {
+        const auto count = static_cast<std::int64_t>(tensor.values[i]);
+        std::memcpy(data + 8 * i, &count, sizeof count);
+      }
+    } else if (length != 0) {
+      std::memcpy(data, tensor.values.data(), length);
+    }
     data += length;
   }
   return bytes;
@@ -300,7 +325,7 @@ std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
   // A path in the record may be no UTF-8; that must not cost a trained model.
   file.metadata["training"] = info.training.dump(-1, ' ', false, Json::error_handler_t::replace);
   file.metadata["checksum"] = std::string(kChecksumDigits, '0');
-  for (const Parameter* parameter : model.parameters())
+  for (const Parameter* parameter : model.state())
     file.tensors[parameter->name] = to_torch(*parameter);
   std::vector<std::uint8_t> bytes = write_safetensors(file);
   const std::size_t digits =
@@ -358,7 +383,7 @@ void load_state_dict(Model& model, const Safetensors& file, std::string_view wha
   const auto add = [](std::string& list, std::string_view entry) {
     list += text(list.empty() ? "" : ", ", entry);
   };
-  const std::vector<Parameter*> parameters = model.parameters();
+  const std::vector<Parameter*> parameters = model.state();
   for (const Parameter* p : parameters) {
     const auto found = file.tensors.find(p->name);
     if (found == file.tensors.end()) {

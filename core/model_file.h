@@ -15,10 +15,11 @@
 
 namespace pinhole {
 
-/// One float tensor of a safetensors file; values in C order of `shape`.
+/// One tensor of a safetensors file; values in C order of `shape`.
 struct StoredTensor {
   std::vector<std::int64_t> shape;
   std::vector<float> values;
+  bool integer = false;  // I64 in the file: a count
 };
 
 struct Safetensors {
@@ -26,10 +27,10 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads F32, F16 and BF16 tensors. Throws Error naming what is wrong: truncated, header not JSON, ranges that overlap or
+/// Reads F32, F16, BF16 and I64 tensors. Throws Error naming what is wrong: truncated, header not JSON, ranges that overlap or
 /// leave the file, an unknown dtype. `what` starts the message (a file name).
 Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_view what);
-/// Tensors as F32, in name order, data 8-byte aligned.
+/// Tensors as F32 (counts as I64), in name order, data 8-byte aligned.
 std::vector<std::uint8_t> write_safetensors(const Safetensors& file);
 
 /// What a trained model is besides its weights.

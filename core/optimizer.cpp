@@ -26,7 +26,7 @@ class Sgd final : public Optimizer {
     started_.resize(parameters.size());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       Parameter& p = *parameters[i];
-      if (p.grad_empty) continue;
+      if (p.grad_empty || !p.requires_grad) continue;
       real* velocity = options_.momentum != 0 ? state_for(velocity_, i, p) : nullptr;
       backend.sgd_step(
           {lr, options_.momentum, options_.weight_decay, options_.nesterov, !started_[i]},
@@ -50,7 +50,7 @@ class Adam final : public Optimizer {
     steps_.resize(parameters.size());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       Parameter& p = *parameters[i];
-      if (p.grad_empty) continue;
+      if (p.grad_empty || !p.requires_grad) continue;
       backend.adam_step({lr, options_.beta1, options_.beta2, options_.eps, options_.weight_decay,
                          options_.name == "adamw", ++steps_[i]},
                         p.value.size(), p.grad.data(), p.value.data(), state_for(m_, i, p),

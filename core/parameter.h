@@ -13,7 +13,8 @@ namespace pinhole {
 enum class Layout {
   kVector,  // [c]
   kConvWeight,  // here [oc, kh, kw, ic], PyTorch [oc, ic, kh, kw]
-  kLinearWeight  // here [out, h, w, c], PyTorch [out, c * h * w]: columns in the order of PyTorch's Flatten
+  kLinearWeight,  // here [out, h, w, c], PyTorch [out, c * h * w]: columns in the order of PyTorch's Flatten
+  kCount  // here one value, PyTorch an int64 scalar (num_batches_tracked)
 };
 
 struct Parameter {
@@ -22,6 +23,7 @@ struct Parameter {
   Tensor value;  // kVector [1,1,1,c]; kLinearWeight [out, h, w, c] of the input before Flatten
   Tensor grad;  // like value; allocated when training starts
   std::uint64_t version = 1;
+  bool requires_grad = true;  // false: the optimizer leaves it alone
   bool grad_empty = true;  // no gradient since the last zero_grad: the next is assigned, not added
 
   void changed() { ++version; }

@@ -67,7 +67,7 @@ StepResult Trainer::step() {
   data_.batch(std::span(order_).subspan(position_, count), x_, labels_, model_.backend().pool());
 
   const auto number = static_cast<std::uint64_t>(step_ + 1);
-  const Tensor& logits = model_.forward(x_, true, options_.seed, number);
+  const Tensor& logits = model_.forward(x_, Pass::kTrain, options_.seed, number);
   StepResult result{.step = step_ + 1, .epoch = epoch_, .images = static_cast<int>(count)};
   result.correct = count_correct(logits, labels_);
   result.loss = loss(model_.loss(), logits, labels_, dlogits_);

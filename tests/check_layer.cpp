@@ -16,6 +16,7 @@ struct Run {
   std::shared_ptr<Backend> backend;
   std::unique_ptr<Layer> layer;
   RunContext context{*backend};
+  Buffer scratch;
   Tensor x, y, dy, dx;
 
   Run(const std::string& spec, const Shape& input, std::string_view backend_name, int threads = 2)
@@ -24,7 +25,7 @@ struct Run {
     const Shape item = input.with_n(1);
     layer = make_layer(json, {.input = item, .flattened = item, .classes = 3, .prefix = "layer"},
                        "[layer]");
-    context.training = true;
+    context.pass = Pass::kTrain;
     context.seed = 7;
     context.step = 3;
     x.resize(input);
@@ -38,7 +39,8 @@ struct Run {
     dy.resize(y.shape());
     fill_distinct(dy, 99);
     dx.resize(input);
-    layer->prepare(input, true);
+    scratch = Buffer(layer->prepare(input, Pass::kTrain));
+    context.scratch = scratch.data();
   }
 
   void forward() { layer->forward(context, x, y); }

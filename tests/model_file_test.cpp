@@ -384,8 +384,8 @@ TEST(ModelFile, HeadersThatAreNotASafetensorsHeaderAreErrors) {
   EXPECT_SAYS(reading(file_of(R"({"x":{"dtype":4,"shape":[1],"data_offsets":[0,4]}})", Bytes(4))),
               "\"x\"");
   EXPECT_SAYS(
-      reading(file_of(R"({"x":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}})", Bytes(8))),
-      "I64");
+      reading(file_of(R"({"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", Bytes(8))),
+      "F64");
   EXPECT_SAYS(reading(file_of(R"({"__metadata__":[]})", none)), "metadata");
   EXPECT_SAYS(reading(file_of(R"({"__metadata__":{"format":1}})", none)), "format");
   // A PNG and a JPEG under a wrong name.

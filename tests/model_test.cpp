@@ -40,7 +40,23 @@ const char* const kNothingBeforeLinear = R"([
 const char* const kNoParameters =
     R"([{"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Softmax"}])";
 
-const char* const kChains[] = {kFused, kDeep, kUnfused, kNothingBeforeLinear, kNoParameters};
+// Blocks with a skip connection, one inside another, BatchNorm2d everywhere, a frozen layer in the middle.
+const char* const kResidual = R"([
+  {"type": "Normalize", "mean": [0.1], "std": [0.5]},
+  {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}, {"type": "BatchNorm2d"}, {"type": "ReLU"},
+  {"type": "Residual", "name": "a",
+   "body": [{"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}, {"type": "BatchNorm2d"}, {"type": "ReLU6"},
+            {"type": "Residual", "body": [{"type": "Conv2d", "out_channels": 4, "kernel_size": 1}, {"type": "SiLU"}]}]},
+  {"type": "ReLU"}, {"type": "Conv2d", "out_channels": 4, "kernel_size": 1, "requires_grad": false}, {"type": "ReLU6"},
+  {"type": "Residual", "name": "b",
+   "body": [{"type": "Conv2d", "out_channels": 6, "kernel_size": 3, "stride": 2, "padding": "same"}, {"type": "Hardswish"},
+            {"type": "Dropout", "p": 0.3}],
+   "shortcut": [{"type": "Conv2d", "out_channels": 6, "kernel_size": 1, "stride": 2}, {"type": "BatchNorm2d"}]},
+  {"type": "ReLU"}, {"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Flatten"},
+  {"type": "Linear", "out_features": "classes"}, {"type": "Softmax"}])";
+
+const char* const kChains[] = {kFused,        kDeep,    kUnfused, kNothingBeforeLinear,
+                               kNoParameters, kResidual};
 
 Json spec_of(const std::string& layers) {
   return parse_json(
@@ -68,7 +84,7 @@ Tensor output_gradient(Model& model, int n) {
 
 std::vector<real> gradients(Model& model, const Tensor& x, const Tensor& dy, Tensor* dx) {
   model.zero_grad();
-  model.forward(x, true, 11, 2);
+  model.forward(x, Pass::kTrain, 11, 2);
   model.backward(x, dy, dx);
   std::vector<real> all;
   for (const Parameter* p : model.parameters())
@@ -83,7 +99,7 @@ std::vector<real> gradients(Model& model, const Tensor& x, const Tensor& dy, Ten
 namespace {
 
 double objective(Model& model, const Tensor& x, const Tensor& dy) {
-  const Tensor& y = model.forward(x, true, 11, 2);
+  const Tensor& y = model.forward(x, Pass::kTrain, 11, 2);
   double sum = 0;
   for (std::size_t i = 0; i < y.size(); ++i)
     sum += static_cast<double>(y.data()[i]) * static_cast<double>(dy.data()[i]);
@@ -269,7 +285,7 @@ TEST(Model, says_what_is_wrong_with_a_spec) {
             "[model] unknown key \"colour\"; known are format, name, input, layers");
   EXPECT_NE(layers(R"([{"type": "Conv3d"}])")
                 .find("[Conv3d #0] unknown layer type \"Conv3d\"; known are AdaptiveAvgPool2d, "
-                      "AvgPool2d, Conv2d"),
+                      "AvgPool2d, BatchNorm2d, Conv2d"),
             std::string::npos);
   EXPECT_NE(layers(R"([{"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 11}])")
                 .find("[MaxPool2d #1] kernel 11x11 does not fit input 9x10"),
@@ -305,6 +321,124 @@ TEST(Model, refuses_images_of_another_size) {
   } catch (const Error& problem) {
     EXPECT_STREQ(problem.what(), "[Test] expected images of 9x10x3, got 2 of 8x10x3");
   }
+}
+
+namespace {
+
+const char* const kPretrained = R"([
+  {"type": "Normalize", "mean": [0.5], "std": [0.5]},
+  {"type": "Conv2d", "name": "stem", "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": "same", "requires_grad": false},
+  {"type": "BatchNorm2d", "requires_grad": false}, {"type": "ReLU6"},
+  {"type": "Residual", "requires_grad": false, "body": [{"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": 1}]},
+  {"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Flatten"}, {"type": "Dropout", "p": 0.5},
+  {"type": "Linear", "name": "head", "out_features": "classes"}, {"type": "Softmax"}])";
+
+/// Values that BatchNorm2d does not start with.
+void fill_state(Model& model) {
+  std::uint64_t seed = 40;
+  for (Parameter* p : model.state()) {
+    fill_distinct(p->value, ++seed);
+    if (p->name.find("running_var") != std::string::npos) {
+      for (std::size_t i = 0; i < p->value.size(); ++i) p->value.data()[i] += 1.5;
+    }
+    p->changed();
+  }
+}
+
+void expect_same(const Tensor& got, const std::vector<real>& want, double tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < want.size(); ++i)
+    ASSERT_NEAR(got.data()[i], want[i], tolerance) << "at " << i;
+}
+
+std::vector<real> values(const Tensor& tensor) {
+  return {tensor.data(), tensor.data() + tensor.size()};
+}
+
+}  // namespace
+
+TEST(Model, folds_batch_norm_and_activations_into_convolutions_for_prediction_alone) {
+  for (const char* chain : {kResidual, kPretrained}) {
+    Model model = make(chain);
+    fill_state(model);
+    const Tensor x = input(3);
+    const std::vector<real> plain = values(model.forward(x, Pass::kExplain));
+    expect_same(model.forward(x), plain, 1e-4);
+    // A statistic that changes must be seen.
+    for (Parameter* p : model.state()) {
+      if (p->name.find("running_mean") == std::string::npos) continue;
+      p->value.data()[0] += 1;
+      p->changed();
+    }
+    const std::vector<real> moved = values(model.forward(x, Pass::kExplain));
+    EXPECT_GT(std::abs(moved[0] - plain[0]), 1e-6);
+    expect_same(model.forward(x), moved, 1e-4);
+  }
+  Model model = make(kResidual);
+  const auto predict = model.steps(Pass::kPredict), train = model.steps(Pass::kTrain);
+  EXPECT_EQ(predict[1], "Conv2d+BatchNorm2d+ReLU 1");
+  EXPECT_EQ(train[1], "Conv2d 1");
+  EXPECT_EQ(make(kFused).steps(Pass::kPredict)[0], "Conv2d+ReLU+MaxPool2d conv1");
+  EXPECT_EQ(make(kFused).steps(Pass::kTrain)[0], "Conv2d+ReLU+MaxPool2d conv1");
+}
+
+TEST(Model, gives_the_same_from_kept_features_as_from_images) {
+  Model model = make(kPretrained);
+  fill_state(model);
+  EXPECT_EQ(model.frozen_layers(), 7U);  // all before Dropout
+  EXPECT_EQ(model.feature_shape(), (Shape{1, 1, 1, 4}));
+  EXPECT_EQ(make(kDeep).frozen_layers(), 0U);
+  const Tensor x = input(4);
+  Tensor features({4, 1, 1, 4});
+  const std::vector<real> kept = values(model.features(x));
+  std::copy(kept.begin(), kept.end(), features.data());
+  const std::vector<real> plain = values(model.forward(x));
+  expect_same(model.forward_features(features), plain, 0);
+  const Tensor dy = output_gradient(model, 4);
+  const auto head_gradient = [&](bool from_features) {
+    model.zero_grad();
+    if (from_features) {
+      model.forward_features(features, Pass::kTrain, 3, 4);
+      model.backward(features, dy);
+    } else {
+      model.forward(x, Pass::kTrain, 3, 4);
+      model.backward(x, dy);
+    }
+    std::vector<real> all;
+    for (const Parameter* p : model.parameters()) {
+      EXPECT_EQ(p->requires_grad, p->name.starts_with("head.")) << p->name;
+      if (p->requires_grad) all.insert(all.end(), p->grad.data(), p->grad.data() + p->grad.size());
+      if (!p->requires_grad) {
+        EXPECT_TRUE(p->grad_empty) << p->name << " is frozen and got a gradient";
+      }
+    }
+    return all;
+  };
+  EXPECT_EQ(head_gradient(true), head_gradient(false));
+}
+
+TEST(Model, explains_with_the_gradient_of_the_last_map) {
+  for (const char* chain : {kResidual, kPretrained, kFused}) {
+    SCOPED_TRACE(chain);
+    Model model = make(chain);
+    fill_state(model);
+    const Tensor x = input(1);
+    Tensor dx;
+    const Tensor dy = output_gradient(model, 1);
+    const std::vector<real> logits = values(model.forward(x, Pass::kExplain));
+    model.backward(x, dy, &dx);
+    const Model::Map map = model.last_map();
+    ASSERT_NE(map.activation, nullptr);
+    EXPECT_GT(map.activation->shape().h, 1);
+    EXPECT_EQ(map.activation->shape(), map.gradient->shape());
+    // Dropout is off and the statistics are the running ones, as in prediction.
+    expect_same(model.forward(x), logits, 1e-4);
+  }
+  Model flat = make(kNoParameters);
+  const Tensor x = input(1);
+  flat.forward(x, Pass::kExplain);
+  flat.backward(x, output_gradient(flat, 1));
+  EXPECT_EQ(flat.last_map().activation, nullptr);
 }
 
 }  // namespace pinhole

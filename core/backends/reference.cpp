@@ -76,6 +76,8 @@ void Backend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Param
       sum += x[xi + static_cast<std::size_t>(c)] * weight[wi + static_cast<std::size_t>(c)];
     y[yi] += sum;
   });
+  for (std::size_t i = 0; i < pixels * static_cast<std::size_t>(g.oc); ++i)
+    y[i] = std::min(std::max(y[i], g.y_min), g.y_max);
 }
 
 void Backend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,

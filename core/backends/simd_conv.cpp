@@ -1,6 +1,7 @@
 // Convolutions of SimdBackend: every one of them, forward or input gradient, strided, dilated or grouped, is "each output is a sum of
 // short runs of the source": rows are copied with their padding into a band that stays in the cache, and the kernel walks the runs.
 #include <cassert>
+#include <cmath>
 #include <cstring>
 
 #include "simd_tiles.h"
@@ -261,6 +262,10 @@ std::size_t band_size(const Pass& p, const Phase& phase, int rows) {
                             as_size((rows - 1) * p.step_h + phase.span_h);
 }
 
+void clamp(const Conv2dGeometry& g, int count, real* y) {
+  for (int i = 0; i < count; ++i) y[i] = std::min(std::max(y[i], g.y_min), g.y_max);
+}
+
 constexpr int kChunk = 240;  // output positions handed to a kernel at once
 
 /// One pass over all phases. `band` (scratch() is protected) gives scratch memory for all threads of at least that many floats.
@@ -270,6 +275,7 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
   const Conv2dGeometry& g = p.geometry;
   const std::size_t source_image = as_size(p.source_h) * as_size(p.source_w) * as_size(p.source_c);
   const std::size_t out_image = as_size(p.out_h) * as_size(p.out_w) * as_size(p.out_c);
+  const bool clamped = !p.backward && (!std::isinf(g.y_min) || !std::isinf(g.y_max));
   for (const Phase& phase : p.phases) {
     const int rows = band_rows(p, phase, 1);
     const int bands = divide_up(phase.rows, rows);
@@ -296,6 +302,7 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
       int count = 0;
       const auto flush = [&] {
         const real* weights = p.weights.data() + phase.packed;
+        real* const first = to[0] + o0;
         if (p.depthwise) {
           k.depthwise(count, a, to, phase.taps(), phase.segments.data(), weights, bias, p.out_c);
         } else if (g.groups == 1) {
@@ -314,6 +321,9 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
               to[i] += p.out_per_group;
             }
           }
+        }
+        if (clamped) {
+          for (int i = 0; i < count; ++i) clamp(g, o1 - o0, first + as_size(i) * as_size(p.out_c));
         }
         count = 0;
       };

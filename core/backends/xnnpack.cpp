@@ -165,7 +165,7 @@ class XnnpackBackend final : public SimdBackend {
         unsigned_of(g.pad_left), unsigned_of(g.kh), unsigned_of(g.kw), unsigned_of(g.stride_h),
         unsigned_of(g.stride_w), unsigned_of(g.dilation_h), unsigned_of(g.dilation_w),
         unsigned_of(g.groups), as_size(g.c / g.groups), as_size(g.oc / g.groups), as_size(g.c),
-        as_size(g.oc), w.value.data(), p.bias, -kInfinity, kInfinity, 0, nullptr, nullptr, &made);
+        as_size(g.oc), w.value.data(), p.bias, g.y_min, g.y_max, 0, nullptr, nullptr, &made);
     accept(p, status, made, "make a convolution");
   }
 

@@ -2,6 +2,9 @@
 #include <optional>
 #include <tuple>
 
+#include "../error.h"
+#include "../json.h"
+#include "batch_norm2d.h"
 #include "pool2d.h"
 
 namespace pinhole {
@@ -19,6 +22,7 @@ class Conv2d final : public Layer {
   std::vector<Parameter*> parameters() override;
   void init(Rng& rng) override;
   Fusion fuse(std::span<const std::unique_ptr<Layer>> next) override;
+  Fusion fold(std::span<const std::unique_ptr<Layer>> next) override;
 
   Conv2dGeometry geometry(const Shape& in) const;
   const Parameter& weight() const { return weight_; }
@@ -44,8 +48,9 @@ class Conv2dReLUMaxPool2d final : public Layer {
     const Shape out = conv_.output_shape(in);
     return {out.n, out.h / 2, out.w / 2, out.c};
   }
-  void prepare(const Shape& input, bool /*training*/) override {
-    winner_.resize(output_shape(input).size());
+  std::size_t prepare(const Shape& input, Pass /*pass*/) override {
+    winner_.resize(std::max(winner_.size(), output_shape(input).size()));
+    return 0;
   }
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     context.backend.conv2d_relu_max_pool2d_forward(conv_.geometry(x.shape()), x.data(),
@@ -68,16 +73,32 @@ class Conv2dReLUMaxPool2d final : public Layer {
   OpSlot forward_op_, backward_op_;
 };
 
+/// Before and after, so that there are ceil(size / stride) outputs: torch's padding="same", which it has for stride 1, and
+/// TensorFlow's SAME, which continues it; the odd one comes after.
+std::pair<int, int> same_padding(int size, int kernel, int stride, int dilation) {
+  const std::int64_t outputs = (static_cast<std::int64_t>(size) + stride - 1) / stride;
+  const std::int64_t total = std::max<std::int64_t>(
+      0, (outputs - 1) * stride + static_cast<std::int64_t>(dilation) * (kernel - 1) + 1 - size);
+  return {static_cast<int>(total / 2), static_cast<int>(total - total / 2)};
+}
+
 Conv2d::Conv2d(LayerSpec& spec, const BuildContext& context) {
   const Shape& in = context.input;
   geometry_.c = in.c;
   geometry_.oc = spec.features("out_channels", context.classes);
   std::tie(geometry_.kh, geometry_.kw) = spec.pair("kernel_size", 1);
   std::tie(geometry_.stride_h, geometry_.stride_w) = spec.pair("stride", 1, {1, 1});
-  std::tie(geometry_.pad_top, geometry_.pad_left) = spec.pair("padding", 0, {0, 0});
-  geometry_.pad_bottom = geometry_.pad_top;
-  geometry_.pad_right = geometry_.pad_left;
   std::tie(geometry_.dilation_h, geometry_.dilation_w) = spec.pair("dilation", 1, {1, 1});
+  if (spec.is("padding", "same")) {
+    std::tie(geometry_.pad_top, geometry_.pad_bottom) =
+        same_padding(in.h, geometry_.kh, geometry_.stride_h, geometry_.dilation_h);
+    std::tie(geometry_.pad_left, geometry_.pad_right) =
+        same_padding(in.w, geometry_.kw, geometry_.stride_w, geometry_.dilation_w);
+  } else {
+    std::tie(geometry_.pad_top, geometry_.pad_left) = spec.pair("padding", 0, {0, 0});
+    geometry_.pad_bottom = geometry_.pad_top;
+    geometry_.pad_right = geometry_.pad_left;
+  }
   geometry_.groups = spec.integer("groups", 1, 1);
   if (const int expected = spec.integer("in_channels", 1, in.c); expected != in.c) {
     spec.fail(text("in_channels is ", expected, ", but the input is ", item_text(in)));
@@ -86,12 +107,12 @@ Conv2d::Conv2d(LayerSpec& spec, const BuildContext& context) {
     spec.fail(text("groups ", geometry_.groups, " does not divide ", in.c, " input and ",
                    geometry_.oc, " output channels"));
   }
-  const auto fits = [](int size, int kernel, int dilation, int pad) {
-    return static_cast<std::int64_t>(size) + 2 * static_cast<std::int64_t>(pad) >=
+  const auto fits = [](int size, int kernel, int dilation, int before, int after) {
+    return static_cast<std::int64_t>(size) + before + static_cast<std::int64_t>(after) >=
            static_cast<std::int64_t>(dilation) * (kernel - 1) + 1;
   };
-  if (!fits(in.h, geometry_.kh, geometry_.dilation_h, geometry_.pad_top) ||
-      !fits(in.w, geometry_.kw, geometry_.dilation_w, geometry_.pad_left)) {
+  if (!fits(in.h, geometry_.kh, geometry_.dilation_h, geometry_.pad_top, geometry_.pad_bottom) ||
+      !fits(in.w, geometry_.kw, geometry_.dilation_w, geometry_.pad_left, geometry_.pad_right)) {
     spec.fail(text("kernel ", geometry_.kh, 'x', geometry_.kw, " does not fit input ", in.h, 'x',
                    in.w, " with padding ", geometry_.pad_top, ',', geometry_.pad_left));
   }
@@ -152,6 +173,86 @@ void Conv2d::init(Rng& rng) {
 real Conv2d::take_beta() {
   if (bias_) bias_->take_beta();
   return weight_.take_beta();
+}
+
+/// Conv2d, BatchNorm2d and ReLU or ReLU6 as one convolution, for prediction: the statistics are folded into its weights.
+class FoldedConv2d final : public Layer {
+ public:
+  FoldedConv2d(Conv2d& conv, const BatchNorm2d* norm) : conv_(conv), norm_(norm) {}
+
+  void clamp(real low, real high) {
+    low_ = low;
+    high_ = high;
+  }
+
+  Shape output_shape(const Shape& in) const override { return conv_.output_shape(in); }
+
+  void forward(RunContext& context, const Tensor& x, Tensor& y) override {
+    Conv2dGeometry g = conv_.geometry(x.shape());
+    g.y_min = low_;
+    g.y_max = high_;
+    if (norm_ == nullptr) {
+      context.backend.conv2d_forward(g, x.data(), conv_.weight(), conv_.bias(), y.data(), op_);
+      return;
+    }
+    refresh();
+    context.backend.conv2d_forward(g, x.data(), weight_, &bias_, y.data(), op_);
+  }
+
+  void backward(RunContext& /*context*/, const Tensor& /*x*/, const Tensor& /*y*/,
+                const Tensor& /*dy*/, Tensor* /*dx*/) override {}  // never: for prediction alone
+  std::vector<Parameter*> parameters() override { return conv_.parameters(); }
+
+ private:
+  void refresh() {
+    const std::uint64_t version = conv_.weight().version + norm_->version() +
+                                  (conv_.bias() != nullptr ? conv_.bias()->version : 0);
+    if (version == folded_) return;
+    folded_ = version;
+    const Tensor& from = conv_.weight().value;
+    const auto outputs = static_cast<std::size_t>(from.shape().n);
+    weight_.value.resize(from.shape());
+    bias_.value.resize({1, 1, 1, from.shape().n});
+    scale_.resize(outputs);
+    norm_->scale_and_shift(scale_.data(), bias_.value.data());
+    const std::size_t item = from.shape().item();
+    for (std::size_t o = 0; o < outputs; ++o) {
+      for (std::size_t i = o * item; i < (o + 1) * item; ++i)
+        weight_.value.data()[i] = from.data()[i] * scale_[o];
+      if (conv_.bias() != nullptr)
+        bias_.value.data()[o] += conv_.bias()->value.data()[o] * scale_[o];
+    }
+    weight_.changed();
+    bias_.changed();
+  }
+
+  Conv2d& conv_;
+  const BatchNorm2d* norm_;
+  real low_ = -std::numeric_limits<real>::infinity();
+  real high_ = std::numeric_limits<real>::infinity();
+  Parameter weight_, bias_;
+  std::vector<real> scale_;
+  std::uint64_t folded_ = 0;
+  OpSlot op_;
+};
+
+Fusion Conv2d::fold(std::span<const std::unique_ptr<Layer>> next) {
+  const BatchNorm2d* norm =
+      next.empty() ? nullptr : dynamic_cast<const BatchNorm2d*>(next[0].get());
+  std::size_t count = norm != nullptr ? 2 : 1;
+  const std::string& after = next.size() >= count ? next[count - 1]->type : name;
+  const bool relu = after == "ReLU", relu6 = after == "ReLU6";
+  if (norm == nullptr && relu && fuse(next).layer != nullptr) return {};  // with its pooling
+  auto folded = std::make_unique<FoldedConv2d>(*this, norm);
+  folded->type = norm != nullptr ? "Conv2d+BatchNorm2d" : "Conv2d";
+  folded->name = name;
+  if (relu || relu6) {
+    folded->clamp(0, relu6 ? real(6) : std::numeric_limits<real>::infinity());
+    folded->type += relu6 ? "+ReLU6" : "+ReLU";
+    ++count;
+  }
+  if (count == 1) return {};
+  return {std::move(folded), count};
 }
 
 Fusion Conv2d::fuse(std::span<const std::unique_ptr<Layer>> next) {

@@ -19,10 +19,11 @@ class Dropout final : public Layer {
     if (dx != nullptr) apply(context, dy, *dx);
   }
   bool in_place() const override { return true; }
+  bool deterministic() const override { return p_ == 0; }
 
  private:
   void apply(const RunContext& context, const Tensor& from, Tensor& to) const {
-    if (!context.training || p_ == 0) {
+    if (context.pass != Pass::kTrain || p_ == 0) {
       if (from.data() != to.data()) std::copy_n(from.data(), from.size(), to.data());
       return;
     }

@@ -3,8 +3,9 @@
 
 namespace pinhole {
 
-void MaxPool2d::prepare(const Shape& input, bool /*training*/) {
-  winner_.resize(output_shape(input).size());
+std::size_t MaxPool2d::prepare(const Shape& input, Pass /*pass*/) {
+  winner_.resize(std::max(winner_.size(), output_shape(input).size()));
+  return 0;
 }
 
 void MaxPool2d::forward(RunContext& context, const Tensor& x, Tensor& y) {

@@ -53,7 +53,7 @@ class MaxPool2d final : public Layer {
   explicit MaxPool2d(const Pool2dWindow& window) : window_(window) {}
 
   Shape output_shape(const Shape& in) const override { return window_.output_shape(in); }
-  void prepare(const Shape& input, bool training) override;
+  std::size_t prepare(const Shape& input, Pass pass) override;
   void forward(RunContext& context, const Tensor& x, Tensor& y) override;
   void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
                 Tensor* dx) override;

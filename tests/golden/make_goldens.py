@@ -4,6 +4,7 @@
 # weights too big to commit are made again in C++. Answers are computed in float64 and stored as float32.
 # Needs Debian's python3-torch. `make_goldens.py` writes the files, `make_goldens.py --check` compares with those that are there.
 import argparse
+import copy
 import json
 import math
 import pathlib
@@ -157,24 +158,110 @@ def layer_cases():
     add("sigmoid between layers", (1, 1, 8), flatten, linear("fc1", 6), {"type": "Sigmoid"}, linear("fc2", 3), scale=4)
     add("sigmoid on an image", (3, 4, 2), {"type": "Sigmoid"}, flatten, scale=6)
     add("softmax between layers", (1, 1, 8), flatten, linear("fc1", 6), {"type": "Softmax"}, linear("fc2", 3), scale=4)
+    add("relu6", (4, 5, 3), {"type": "ReLU6"}, flatten, scale=9)
+    add("silu", (4, 5, 3), {"type": "SiLU"}, flatten, scale=5)
+    add("hardswish", (4, 5, 3), {"type": "Hardswish"}, flatten, scale=5)
+    add("normalize", (4, 5, 3), {"type": "Normalize", "mean": [0.5, 0.25, -1], "std": [0.5, 2, 3]}, flatten)
+    for stride in (1, 2, 3):
+        for size in ((7, 6), (8, 5)):
+            add(f"conv2d padding same stride {stride} input {size[0]}x{size[1]}", (*size, 3),
+                conv(out_channels=4, kernel_size=3, stride=stride, padding="same"), flatten)
+    add("conv2d padding same, even kernel, dilation 2", (7, 8, 2),
+        conv(out_channels=3, kernel_size=[2, 4], dilation=2, padding="same"), flatten)
+    add("depthwise conv2d padding same stride 2", (6, 7, 5),
+        conv(out_channels=5, kernel_size=3, stride=2, padding="same", groups=5), flatten)
+
+    def norm(name="bn", **keys):
+        return {"type": "BatchNorm2d", "name": name, **keys}
+
+    add("batch_norm2d", (4, 5, 3), norm(), flatten, batch=3, scale=2, shift=1)
+    add("batch_norm2d eps and momentum", (3, 3, 4), norm(eps=0.1, momentum=0.3), flatten, batch=2)
+    add("batch_norm2d without affine", (3, 4, 5), norm(affine=False), flatten, batch=2)
+    add("batch_norm2d on flat features", (1, 1, 6), norm(), flatten, batch=7)
+    add("conv2d batch_norm2d relu", (6, 5, 3), conv(out_channels=4, kernel_size=3, padding=1, bias=False), norm(),
+        {"type": "ReLU"}, flatten, batch=3)
+    add("conv2d batch_norm2d relu6", (6, 5, 3), conv(out_channels=4, kernel_size=3, stride=2, padding=1, bias=False), norm(),
+        {"type": "ReLU6"}, flatten, linear("fc", 4), batch=3)
+
+    def residual(body, shortcut=None, name="res"):
+        return {"type": "Residual", "name": name, "body": body, **({"shortcut": shortcut} if shortcut else {})}
+
+    add("residual", (5, 4, 3), residual([conv(out_channels=3, kernel_size=3, padding=1), {"type": "ReLU"},
+                                         conv("conv2", out_channels=3, kernel_size=3, padding=1)]), flatten)
+    add("residual with shortcut and batch_norm2d", (6, 5, 3),
+        residual([conv(out_channels=4, kernel_size=3, stride=2, padding=1, bias=False), norm(), {"type": "ReLU"},
+                  conv("conv2", out_channels=4, kernel_size=3, padding=1, bias=False), norm("bn2")],
+                 [{"type": "Conv2d", "out_channels": 4, "kernel_size": 1, "stride": 2, "bias": False}, {"type": "BatchNorm2d"}]),
+        {"type": "ReLU"}, flatten, batch=3)
+    add("residual of an inverted bottleneck", (6, 6, 4),
+        residual([conv("expand", out_channels=8, kernel_size=1), {"type": "ReLU6"},
+                  conv("dw", out_channels=8, kernel_size=3, padding="same", groups=8), {"type": "ReLU6"},
+                  conv("project", out_channels=4, kernel_size=1)]), flatten, scale=3)
+    add("residual in a residual, a sequence that ends in relu", (4, 4, 3),
+        residual([residual([conv(out_channels=3, kernel_size=3, padding=1), {"type": "ReLU"}], name="inner"),
+                  conv("conv2", out_channels=3, kernel_size=1), {"type": "SiLU"}]), flatten)
+
     add("final sigmoid", (1, 1, 8), flatten, linear("fc", 1), {"type": "Sigmoid"}, batch=4, scale=4)
     add("final softmax", (1, 1, 8), flatten, linear("fc", 5), {"type": "Softmax"}, batch=4, scale=4)
     return cases
 
 
+class SameConv2d(nn.Conv2d):
+    """Conv2d with TensorFlow's SAME padding for any stride; PyTorch has it for stride 1."""
+
+    def forward(self, x):
+        around = []
+        for size, kernel, stride, dilation in zip(reversed(x.shape[2:]), *map(reversed, (self.kernel_size, self.stride, self.dilation))):
+            total = max(0, (-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size)
+            around += [total // 2, total - total // 2]
+        return super().forward(functional.pad(x, around))
+
+
+class Normalize(nn.Module):
+    def __init__(self, mean, std):
+        super().__init__()
+        self.mean, self.std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
+
+    def forward(self, x):
+        return ((x - self.mean) / self.std).to(x.dtype)
+
+
+class Residual(nn.Module):
+    def __init__(self, body, shortcut):
+        super().__init__()
+        self.body = nn.Sequential(body)
+        if shortcut:
+            self.shortcut = nn.Sequential(shortcut)
+
+    def forward(self, x):
+        return self.body(x) + (self.shortcut(x) if hasattr(self, "shortcut") else x)
+
+
 def torch_modules(spec):
     """The spec as PyTorch modules, in order, with their names."""
     height, width, channels = spec["input"]
+    return modules_of(spec["layers"], torch.zeros(1, channels, height, width), lambda kind, index: f"{kind} {index}")
+
+
+def modules_of(layers, x, name_of=lambda kind, index: str(index)):
     modules = OrderedDict()
-    x = torch.zeros(1, channels, height, width)
 
     def pair(value):
         return tuple(value) if isinstance(value, list) else value
 
-    for index, layer in enumerate(spec["layers"]):
+    for index, layer in enumerate(layers):
         keys = {key: pair(value) for key, value in layer.items() if key not in ("type", "name")}
         kind = layer["type"]
-        if kind == "Conv2d":
+        if kind == "Conv2d" and keys.get("padding") == "same":
+            del keys["padding"]
+            module = SameConv2d(x.shape[1], **keys)
+        elif kind == "BatchNorm2d":
+            module = nn.BatchNorm2d(x.shape[1], **keys).eval()
+        elif kind == "Normalize":
+            module = Normalize(layer["mean"], layer["std"])
+        elif kind == "Residual":
+            module = Residual(modules_of(layer["body"], x), modules_of(layer.get("shortcut", []), x))
+        elif kind == "Conv2d":
             module = nn.Conv2d(x.shape[1], **keys)
         elif kind == "Linear":
             module = nn.Linear(x.shape[1], **keys)
@@ -182,7 +269,7 @@ def torch_modules(spec):
             module = nn.Softmax(dim=1)
         else:
             module = getattr(nn, kind)(**keys)
-        modules[layer.get("name", f"{kind} {index}")] = module
+        modules[layer.get("name", name_of(kind, index))] = module
         x = module(x)
     return modules
 
@@ -191,6 +278,12 @@ def scaled_state(shapes, seed, stream):
     """PyTorch's initial bound, 1 / sqrt(fan_in), times uniform(-1, 1); stream `stream + i` for tensor i of the state_dict."""
     state = OrderedDict()
     for i, (name, shape) in enumerate(shapes.items()):
+        if name.endswith("num_batches_tracked"):
+            state[name] = np.zeros(shape, np.float32)
+            continue
+        if name.endswith(("running_mean", "running_var")):
+            state[name] = signed(seed, stream + i, shape) + np.float32(1.5 if name.endswith("var") else 0)
+            continue
         fan_in = math.prod(shapes[name.rsplit(".", 1)[0] + ".weight"][1:])
         state[name] = signed(seed, stream + i, shape, 1 / math.sqrt(fan_in))
     return state
@@ -203,6 +296,7 @@ def run_layer_case(modules, final, x, dy, dtype, evaluate):
     network.train(not evaluate)
     x = torch.from_numpy(x).to(dtype).permute(0, 3, 1, 2).requires_grad_()
     y, flat_from = x, None
+    before = copy.deepcopy(network.state_dict())
     for module in modules.values():
         if module is final:
             break
@@ -222,6 +316,9 @@ def run_layer_case(modules, final, x, dy, dtype, evaluate):
         out["dx"] = x.grad.permute(0, 2, 3, 1)
         for name, parameter in network.named_parameters():
             out[f"grad/{name}"] = parameter.grad
+        for name, buffer in network.named_buffers():
+            out[f"after/{name}"] = buffer.clone()
+    network.load_state_dict(before)
     return {name: value.detach().double().numpy() for name, value in out.items()}
 
 
@@ -240,6 +337,8 @@ def make_layers():
         evaluate = options.get("evaluate", False)
         outputs = run_layer_case(modules, final, x, None, torch.float64, True)["y"].shape[1]
         dy = signed(seed, 1, (batch, outputs))
+        if any(key.endswith("running_mean") for key in shapes):
+            tensors[f"{index:02}/y_eval"] = run_layer_case(modules, final, x, None, torch.float64, True)["y"].astype(np.float32)
         wide = run_layer_case(modules, final, x, dy, torch.float64, evaluate)
         narrow = run_layer_case(modules, final, x, dy, torch.float32, evaluate)
         for key, value in wide.items():

@@ -21,12 +21,12 @@ TEST(Dropout, drops_the_part_that_p_says_and_another_part_at_the_next_step) {
   Tensor x(shape), first(shape), second(shape), off(shape);
   x.fill(1);
   RunContext context{*backend};
-  context.training = true;
+  context.pass = Pass::kTrain;
   context.step = 1;
   layer->forward(context, x, first);
   context.step = 2;
   layer->forward(context, x, second);
-  context.training = false;
+  context.pass = Pass::kPredict;
   layer->forward(context, x, off);
   int dropped = 0, different = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {

@@ -17,7 +17,7 @@ TEST(Linear, says_what_does_not_fit) {
   expect_layer_error(R"({"type": "Linear", "out_features": 3})", {1, 4, 5, 6},
                      "needs a flat input (put a Flatten before it), got 4x5x6");
   expect_layer_error(R"({"type": "Linear", "out_features": 0})", {1, 1, 1, 6},
-                     "out_features expected an integer of at least 1 or \"classes\", got 0");
+                     "out_features expected an integer from 1 to 16777216 or \"classes\", got 0");
   expect_layer_error(R"({"type": "Linear"})", {1, 1, 1, 6}, "needs \"out_features\"");
   expect_layer_error(R"({"type": "Linear", "out_features": 3, "in_features": 7})", {1, 1, 1, 6},
                      "in_features is 7, but the input has 6 values");

@@ -26,7 +26,7 @@ TEST(MaxPool2d, routes_the_gradient_to_the_largest_value_when_all_are_negative) 
     std::copy_n(values, 4, x.data());
     dy.fill(5);
     RunContext context{*backend};
-    layer->prepare(shape, true);
+    layer->prepare(shape, Pass::kTrain);
     layer->forward(context, x, y);
     layer->backward(context, x, y, dy, &dx);
     EXPECT_EQ(y.data()[0], -1) << name;
@@ -46,7 +46,7 @@ TEST(MaxPool2d, gives_the_gradient_to_the_first_of_equal_values) {
     x.fill(2);
     dy.fill(1);
     RunContext context{*backend};
-    layer->prepare(shape, true);
+    layer->prepare(shape, Pass::kTrain);
     layer->forward(context, x, y);
     layer->backward(context, x, y, dy, &dx);
     EXPECT_EQ((std::vector<real>(dx.data(), dx.data() + 4)), (std::vector<real>{1, 0, 0, 0}))

@@ -9,7 +9,7 @@ TEST(ReLU, passes_positive_values_and_their_gradients) {
 
 TEST(ReLU, refuses_a_key_it_does_not_know) {
   expect_layer_error(R"({"type": "ReLU", "slope": 1})", {1, 2, 2, 1},
-                     "[layer] unknown key \"slope\"; known are type, name");
+                     "[layer] unknown key \"slope\"; known are type, name, requires_grad");
 }
 
 }  // namespace pinhole

@@ -1,0 +1,46 @@
+// BatchNorm2d for those who fold it: Conv2d does, for prediction.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "../layer.h"
+
+namespace pinhole {
+
+class BatchNorm2d final : public Layer {
+ public:
+  BatchNorm2d(LayerSpec& spec, const BuildContext& context);
+
+  Shape output_shape(const Shape& in) const override { return in; }
+  std::size_t prepare(const Shape& input, Pass pass) override;
+  void forward(RunContext& context, const Tensor& x, Tensor& y) override;
+  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override;
+  std::vector<Parameter*> parameters() override;
+  std::vector<Parameter*> buffers() override { return {&mean_, &variance_, &batches_}; }
+  void init(Rng& rng) override;
+
+  /// With the running statistics, y = scale[c] * x + shift[c].
+  void scale_and_shift(real* scale, real* shift) const;
+  /// Rises whenever these change.
+  std::uint64_t version() const;
+
+ private:
+  /// Statistics of the batch itself; otherwise the running ones.
+  bool uses_batch(const RunContext& context) const {
+    return context.pass == Pass::kTrain && !frozen;
+  }
+  void batch_statistics(RunContext& context, const Tensor& x);
+
+  int channels_;
+  double eps_, momentum_;
+  std::optional<Parameter> weight_, bias_;
+  Parameter mean_, variance_, batches_;
+  std::vector<double> batch_mean_, batch_inverse_;  // of the latest training batch
+  std::vector<real> scale_, shift_, third_;  // of the latest pass, one a channel
+  Buffer partials_;
+  bool by_batch_ = false;
+};
+
+}  // namespace pinhole

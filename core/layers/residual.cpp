@@ -1,0 +1,140 @@
+// A skip connection: y = body(x) + shortcut(x), where both are lists of layers and no shortcut means x itself. In PyTorch a module with
+// two nn.Sequential, `body` and `shortcut`.
+#include <algorithm>
+#include <optional>
+
+#include "../chain.h"
+#include "../error.h"
+#include "../json.h"
+
+namespace pinhole {
+
+namespace {
+
+constexpr std::size_t kGrain = 16384;
+
+void add(ThreadPool& pool, const Tensor& from, Tensor& to) {
+  const real* a = from.data();
+  real* b = to.data();
+  pool.parallel_ranges(to.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) b[i] += a[i];
+  });
+}
+
+std::size_t padded(std::size_t values) { return (values + 32 + 15) / 16 * 16; }
+
+class Residual final : public Layer {
+ public:
+  Residual(LayerSpec& spec, const BuildContext& context) {
+    const auto inside = [&](std::string_view part) {
+      BuildContext c = context;
+      c.prefix = text(context.prefix, '.', part);
+      c.flattened = context.input;
+      return c;
+    };
+    const Json* body = spec.layers("body");
+    if (body == nullptr || body->empty()) spec.fail("needs a \"body\", a list of layers");
+    body_.emplace(*body, inside("body"), Chain::Output::kCallers);
+    const Shape out = body_->output(body->size() - 1);
+    Shape skipped = context.input;
+    if (const Json* shortcut = spec.layers("shortcut"); shortcut != nullptr && !shortcut->empty()) {
+      shortcut_.emplace(*shortcut, inside("shortcut"), Chain::Output::kCallers);
+      skipped = shortcut_->output(shortcut->size() - 1);
+      // Its output is added and gone.
+      if (const auto& end = shortcut_->layers().back(); end->uses_output())
+        spec.fail(text("its shortcut ends in ", end->type,
+                       ", whose gradient needs its output again; end it in Conv2d or BatchNorm2d"));
+    }
+    if (out != skipped) {
+      spec.fail(text("its body gives ", item_text(out), ", its ",
+                     shortcut_ ? "shortcut" : "input (there is no shortcut) is",
+                     shortcut_ ? " gives " : " ", item_text(skipped), "; both are added"));
+    }
+    out_ = out;
+    const auto& last = body_->layers().back();
+    own_sum_ = last->uses_output();
+  }
+
+  Shape output_shape(const Shape& in) const override { return out_.with_n(in.n); }
+
+  std::size_t prepare(const Shape& input, Pass pass) override {
+    const Shape out = output_shape(input);
+    // One tensor for the shortcut's output, or later for its gradient; one more where the body's last layer reads its own
+    // output again in backward, so that the sum must go elsewhere.
+    if (own_sum_ && pass != Pass::kPredict) body_output_.resize(out);
+    std::size_t inside = body_->prepare(input.n, pass);
+    if (!shortcut_) return inside;
+    return padded(std::max(out.size(), input.size())) +
+           std::max(inside, shortcut_->prepare(input.n, pass));
+  }
+
+  void forward(RunContext& context, const Tensor& x, Tensor& y) override {
+    ThreadPool& pool = context.backend.pool();
+    const bool apart = own_sum_ && context.pass != Pass::kPredict;
+    RunContext inside = context;
+    if (shortcut_) inside.scratch += padded(std::max(y.size(), x.size()));
+    if (apart) body_output_.resize(y.shape());
+    body_->forward(inside, x, apart ? &body_output_ : &y);
+    if (apart) std::copy_n(body_output_.data(), y.size(), y.data());
+    if (!shortcut_) return add(pool, x, y);
+    Tensor skipped = Tensor::borrow(y.shape(), context.scratch);
+    shortcut_->forward(inside, x, &skipped);
+    add(pool, skipped, y);
+  }
+
+  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
+                Tensor* dx) override {
+    ThreadPool& pool = context.backend.pool();
+    RunContext inside = context;
+    if (shortcut_) inside.scratch += padded(std::max(y.size(), x.size()));
+    body_->backward(inside, x, own_sum_ ? &body_output_ : &y, dy, dx);
+    if (!shortcut_) {
+      if (dx != nullptr) add(pool, dy, *dx);
+      return;
+    }
+    if (dx == nullptr) return shortcut_->backward(inside, x, &y, dy, nullptr);
+    Tensor skipped = Tensor::borrow(x.shape(), context.scratch);
+    shortcut_->backward(inside, x, &y, dy, &skipped);
+    add(pool, skipped, *dx);
+  }
+
+  std::vector<Parameter*> parameters() override { return joined(&Chain::parameters); }
+  std::vector<Parameter*> buffers() override { return joined(&Chain::buffers); }
+
+  void init(Rng& rng) override {
+    for (const auto& layer : body_->layers()) layer->init(rng);
+    if (!shortcut_) return;
+    for (const auto& layer : shortcut_->layers()) layer->init(rng);
+  }
+
+  bool deterministic() const override {
+    const auto all = [](const Chain& chain) {
+      return std::all_of(chain.layers().begin(), chain.layers().end(),
+                         [](const auto& layer) { return layer->deterministic(); });
+    };
+    return all(*body_) && (!shortcut_ || all(*shortcut_));
+  }
+
+ private:
+  std::vector<Parameter*> joined(std::vector<Parameter*> (Chain::*list)() const) const {
+    std::vector<Parameter*> all = (*body_.*list)();
+    if (shortcut_) {
+      for (Parameter* parameter : (*shortcut_.*list)()) all.push_back(parameter);
+    }
+    return all;
+  }
+
+  std::optional<Chain> body_, shortcut_;
+  Shape out_;
+  bool own_sum_ = false;
+  Tensor body_output_;
+};
+
+std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) {
+  return std::make_unique<Residual>(spec, context);
+}
+const RegisterLayer kRegister("Residual", &make);
+
+}  // namespace
+
+}  // namespace pinhole
