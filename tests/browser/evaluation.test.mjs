@@ -127,7 +127,7 @@ test('the calibration error is the distance between confidence and accuracy, and
   assert.ok(reliabilityOf(many, fitTemperature(many)).error < 0.04);
 });
 
-test('the threshold is the lowest that keeps the wanted share right', () => {
+test('the threshold weighs right answers against wrong ones, which count three times', () => {
   const answers = [
     answer(0, 0.9, 0.1),
     answer(0, 0.8, 0.2),
@@ -135,14 +135,17 @@ test('the threshold is the lowest that keeps the wanted share right', () => {
     answer(1, 0.65, 0.35), // wrong
     answer(0, 0.6, 0.4),
   ];
-  assert.deepEqual(fitThreshold(answers, 0.95), { value: 0.7, answered: 0.6, accuracy: 1, reached: true });
-  // With 80 % wanted all five may be answered: the fifth makes good for the fourth. Then nothing is refused.
-  assert.deepEqual(fitThreshold(answers, 0.8), { value: 0, answered: 1, accuracy: 0.8, reached: true });
-  const hopeless = fitThreshold([answer(1, 0.9, 0.1), answer(0, 0.6, 0.4)]);
-  assert.deepEqual(hopeless, { value: 0.6, answered: 1, accuracy: 0.5, reached: false });
+  assert.deepEqual(fitThreshold(answers), { value: 0.7, answered: 0.6, accuracy: 1 });
+  // Three right ones below it make good for the wrong one; then nothing is refused.
+  const more = [...answers, answer(0, 0.55, 0.45), answer(0, 0.54, 0.46)];
+  assert.deepEqual(fitThreshold(more), { value: 0, answered: 1, accuracy: 6 / 7 });
+  // A model whose surest answer is wrong, and that makes good for it nowhere.
+  const hopeless = [answer(1, 0.9, 0.1), answer(0, 0.6, 0.4)];
+  assert.deepEqual(fitThreshold(hopeless), { value: 0, answered: 1, accuracy: 0.5 });
   // Equal confidences cannot be told apart.
-  const equal = fitThreshold([answer(0, 0.9, 0.1), answer(1, 0.9, 0.1), answer(1, 0.8, 0.2)], 0.95);
-  assert.equal(equal.reached, false);
+  const equal = [answer(0, 0.9, 0.1), answer(1, 0.9, 0.1), answer(1, 0.2, 0.8)];
+  assert.deepEqual(fitThreshold(equal), { value: 0, answered: 1, accuracy: 2 / 3 });
+  assert.deepEqual(fitThreshold([]), { value: 0, answered: 1, accuracy: 0 });
 });
 
 test('folds hold out every image once, with every class in every fold', () => {

@@ -224,6 +224,9 @@ export const classifying = signal<{ readonly done: number; readonly total: numbe
 /** Show the probabilities as temperature scaling has them. */
 export const isCalibrated = signal(false);
 
+/** What is being put together to be taken away. */
+export const takingAway = signal<string | null>(null);
+
 /** What the camera sees, as long as it is on. */
 export const liveAnswer = signal<readonly LabelledProbability[] | null>(null);
 

@@ -98,4 +98,4 @@ export interface Core {
 }
 
 /** What pinhole.mjs exports. */
-export type CoreFactory = (settings: { pthreadPoolSize: number }) => Promise<Core>;
+export type CoreFactory = (settings: { pthreadPoolSize: number; wasmBinary?: Uint8Array }) => Promise<Core>;

@@ -33,8 +33,8 @@ export function Calibration({ report: { answers, temperature, threshold, images 
           <p class="numbers">{summary}.</p>
           <p class="numbers soft">
             {threshold.value === 0
-              ? `It need not refuse any image: ${percent(threshold.accuracy, 0)} of its answers are right.`
-              : `Below ${percent(threshold.value, 0)} it says "not sure": then it answers ${percent(threshold.answered, 0)} of the images and is right in ${percent(threshold.accuracy, 0)} of these.`}
+              ? `It answers every image, and ${percent(threshold.accuracy, 0)} of its answers are right.`
+              : `Below ${percent(threshold.value)} it says "not sure": then it answers ${percent(threshold.answered, 0)} of the images and is right in ${percent(threshold.accuracy, 0)} of these.`}
           </p>
         </div>
       </div>

@@ -1,7 +1,8 @@
 // The model in use, and the ways to take it away or to open another.
 import type { JSX } from 'preact';
 import { openModel, saveModel } from '../actions/model';
-import { isBusy, type CurrentModel } from '../state';
+import { saveCard, saveHtml } from '../actions/takeaway';
+import { isBusy, takingAway, type CurrentModel } from '../state';
 import { classColour } from './colours';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
@@ -33,7 +34,33 @@ export function ModelCard({ model }: { model: CurrentModel }): JSX.Element {
         </button>
         <OpenButton />
       </div>
+      <TakeAway />
     </section>
+  );
+}
+
+function TakeAway(): JSX.Element {
+  const isTaken = takingAway.value !== null;
+  return (
+    <details class="take-away">
+      <summary>Take it away</summary>
+      <ul class="stack">
+        <li>
+          <button type="button" class="button button--small" disabled={isTaken} onClick={() => void saveHtml()}>
+            <Icon name="download" />
+            Save as a web page
+          </button>
+          <p class="soft small">One HTML file that classifies anywhere, from a disk and without a network.</p>
+        </li>
+        <li>
+          <button type="button" class="button button--small" disabled={isTaken} onClick={() => void saveCard()}>
+            <Icon name="download" />
+            Save the model card
+          </button>
+          <p class="soft small">What it was trained with and how good it is, filled in by itself.</p>
+        </li>
+      </ul>
+    </details>
   );
 }
 

@@ -29,7 +29,7 @@ export function Probabilities({ name, probabilities }: Properties): JSX.Element 
         <span class="soft small">
           {isSure(best)
             ? name
-            : `${name}: perhaps ${best.label}. Below ${percent(currentModel.value?.threshold ?? 0, 0)} this model is too often wrong.`}
+            : `${name}: perhaps ${best.label}. Below ${percent(currentModel.value?.threshold ?? 0)} this model is too often wrong.`}
         </span>
       </p>
       <ul aria-label="Probabilities">

@@ -1,0 +1,81 @@
+// Other ways to take the model away than its file: a page that classifies, and a card that says what it is.
+import { percent } from '../components/words';
+import { currentModel, takingAway } from '../state';
+import { htmlFile } from '../takeaway/html';
+import runtimeUrl from '../takeaway/runtime?worker&url';
+import { modelCard } from '../takeaway/card';
+import { download } from './download';
+import { clearErrors, messageOf, showError } from './errors';
+import { modelInUse } from './model';
+
+/** One at a time; what goes wrong is said beside the buttons. */
+async function takeAway(what: string, work: () => Promise<void>): Promise<void> {
+  if (takingAway.value) return;
+  clearErrors('model');
+  takingAway.value = what;
+  try {
+    await work();
+  } catch (error) {
+    showError('model', messageOf(error));
+  } finally {
+    takingAway.value = null;
+  }
+}
+
+/** MultiClassCNN.safetensors -> MultiClassCNN */
+function baseName(): string {
+  return (currentModel.value?.fileName ?? 'model').replace(/\.safetensors$/i, '');
+}
+
+/** From this origin, or from what was kept for use without a network. */
+async function own(address: string): Promise<Response> {
+  const response = await fetch(new URL(address, document.baseURI));
+  if (!response.ok) throw new Error(`${address} was answered with ${response.status}`);
+  return response;
+}
+
+export function saveHtml(): Promise<void> {
+  return takeAway('html', async () => {
+    const model = modelInUse();
+    const facts = currentModel.value;
+    if (!model || !facts) return;
+    const [file, glue, wasm, runtime] = await Promise.all([
+      model.save(),
+      own('./wasm/simd/pinhole.mjs').then((response) => response.text()),
+      own('./wasm/simd/pinhole.wasm').then((response) => response.arrayBuffer()),
+      own(runtimeUrl).then((response) => response.text()),
+    ]);
+    const text = await htmlFile({
+      name: facts.name,
+      about: `Tells ${facts.classes.join(', ')} apart.${facts.validationAccuracy === null ? '' : ` Validation accuracy ${percent(facts.validationAccuracy)}.`}`,
+      classes: facts.classes,
+      threshold: facts.threshold,
+      model: file,
+      glue,
+      wasm: new Uint8Array(wasm),
+      runtime,
+    });
+    download(text, `${baseName()}.html`, 'text/html');
+  });
+}
+
+export function saveCard(): Promise<void> {
+  return takeAway('card', async () => {
+    const model = modelInUse();
+    const facts = currentModel.value;
+    if (!model || !facts) return;
+    const { name, classes, parameters, input, layers } = model.summary();
+    const card = modelCard({
+      name,
+      classes,
+      parameters,
+      input,
+      layers,
+      fileName: facts.fileName,
+      training: model.training,
+      date: new Date().toISOString().slice(0, 10),
+    });
+    download(card, `${baseName()}.md`, 'text/markdown');
+    return Promise.resolve();
+  });
+}
