@@ -1,8 +1,10 @@
 #include "dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
+#include <cstring>
 
 #include "error.h"
 #include "rng.h"
@@ -12,6 +14,42 @@ namespace {
 
 constexpr std::size_t kLargestImage = std::size_t{1} << 30U;
 constexpr std::uint64_t kSplitStream = 0x73706c6974;  // "split"
+
+/// Four lanes of a multiply and a shift for 32 bytes at a time: as fast as memory is read. Finds accidents, no forgeries.
+class Hash {
+ public:
+  void add(std::span<const std::uint8_t> bytes) {
+    add(bytes.size());
+    std::size_t i = 0;
+    for (; i + 32 <= bytes.size(); i += 32) {
+      for (std::size_t lane = 0; lane < 4; ++lane) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data() + i + 8 * lane, 8);
+        mix(lane, word);
+      }
+    }
+    for (; i < bytes.size(); ++i) mix(i & 3U, bytes[i]);
+  }
+  void add(const std::string& name) {
+    add(std::span(reinterpret_cast<const std::uint8_t*>(name.data()), name.size()));
+  }
+  void add(std::uint64_t number) { mix(0, number); }
+
+  std::string digits() const {
+    std::uint64_t all = 0;
+    for (const std::uint64_t lane : lanes_) all = mix64(all ^ lane) + 1;
+    std::string out;
+    for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[all >> shift & 15U];
+    return out;
+  }
+
+ private:
+  void mix(std::size_t lane, std::uint64_t word) {
+    std::uint64_t h = (lanes_[lane] ^ word) * 0x9e3779b97f4a7c15ULL;
+    lanes_[lane] = h ^ (h >> 32U);
+  }
+  std::array<std::uint64_t, 4> lanes_{1, 2, 3, 4};
+};
 
 }  // namespace
 
@@ -49,6 +87,21 @@ void ImageDataset::add(std::span<const std::uint8_t> pixels, int label, std::str
   images_.push_back(std::move(image));
   labels_.push_back(label);
   names_.push_back(std::move(name));
+  fingerprint_.clear();
+}
+
+const std::string& ImageDataset::fingerprint() const {
+  if (!fingerprint_.empty()) return fingerprint_;
+  Hash hash;
+  for (const int number : {height_, width_, channels_})
+    hash.add(static_cast<std::uint64_t>(number));
+  hash.add(classes_.size());
+  for (const std::string& name : classes_) hash.add(name);
+  for (std::size_t i = 0; i < size(); ++i) {
+    hash.add(static_cast<std::uint64_t>(labels_[i]));
+    hash.add(pixels(i));
+  }
+  return fingerprint_ = hash.digits();
 }
 
 void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x,

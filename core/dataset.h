@@ -44,6 +44,9 @@ class ImageDataset {
 
   /// The images at `indices`, in that order.
   ImageDataset subset(std::span<const std::uint32_t> indices) const;
+  /// 16 hexadecimal digits from sizes, classes, labels and pixels, in order: who has the same has the same images.
+  /// Names do not count.
+  const std::string& fingerprint() const;
   /// How many images each class has.
   std::vector<std::size_t> class_counts() const;
 
@@ -53,6 +56,7 @@ class ImageDataset {
   std::vector<std::shared_ptr<const std::uint8_t[]>> images_;
   std::vector<int> labels_;
   std::vector<std::string> names_;
+  mutable std::string fingerprint_;  // once somebody asked
 };
 
 struct Split {

@@ -176,16 +176,6 @@ void for_each_value(const Shape& s, const Pair& pair) {
   }
 }
 
-StoredTensor to_torch(const Parameter& p) {
-  StoredTensor stored{.shape = torch_shape(p),
-                      .values = std::vector<float>(p.value.size()),
-                      .integer = p.layout == Layout::kCount};
-  for_each_value(p.value.shape(), [&](std::size_t here, std::size_t there) {
-    stored.values[there] = static_cast<float>(p.value.data()[here]);
-  });
-  return stored;
-}
-
 Json parse_metadata(const Safetensors& file, const std::string& key, std::string_view what) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end())
@@ -305,10 +295,64 @@ std::vector<std::uint8_t> write_safetensors(const Safetensors& file) {
   return bytes;
 }
 
+std::vector<std::uint8_t> write_checked(Safetensors file, std::string_view format) {
+  file.metadata["format"] = format;
+  file.metadata["checksum"] = std::string(kChecksumDigits, '0');
+  std::vector<std::uint8_t> bytes = write_safetensors(file);
+  const std::size_t digits =
+      find_checksum({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const std::string checksum = checksum_of(bytes, digits);
+  std::memcpy(bytes.data() + digits, checksum.data(), kChecksumDigits);
+  return bytes;
+}
+
+Safetensors read_checked(std::span<const std::uint8_t> bytes, std::string_view what,
+                         std::string_view format, std::string_view kind) {
+  const std::size_t header = 8 + header_size(bytes, what);
+  Safetensors file = read_safetensors(bytes, what);
+  const auto found = file.metadata.find("format");
+  if (found == file.metadata.end() || found->second != format) {
+    throw Error(text(what, " is not a ", kind, ": its metadata says format ",
+                     found == file.metadata.end() ? "nothing" : text('"', found->second, '"'),
+                     ", expected \"", format, '"',
+                     found == file.metadata.end()
+                         ? " (a plain state_dict can start a training, as initial weights)"
+                         : ""));
+  }
+  const std::size_t digits = find_checksum({reinterpret_cast<const char*>(bytes.data()), header});
+  const auto checksum = file.metadata.find("checksum");
+  if (digits == std::string_view::npos || checksum == file.metadata.end() ||
+      checksum_of(bytes, digits) != checksum->second) {
+    throw Error(text(what, " is damaged: its contents do not match its checksum"));
+  }
+  return file;
+}
+
+StoredTensor to_torch(const Parameter& parameter, const Tensor& values) {
+  StoredTensor stored{.shape = torch_shape(parameter),
+                      .values = std::vector<float>(values.size()),
+                      .integer = parameter.layout == Layout::kCount};
+  for_each_value(values.shape(), [&](std::size_t here, std::size_t there) {
+    stored.values[there] = static_cast<float>(values.data()[here]);
+  });
+  return stored;
+}
+
+void from_torch(const StoredTensor& stored, const Parameter& parameter, Tensor& values,
+                std::string_view name) {
+  if (stored.shape != torch_shape(parameter)) {
+    throw Error(text(name, " is ", shape_text(stored.shape), ", expected ",
+                     shape_text(torch_shape(parameter))));
+  }
+  values.resize(parameter.value.shape());
+  for_each_value(values.shape(), [&](std::size_t here, std::size_t there) {
+    values.data()[here] = static_cast<real>(stored.values[there]);
+  });
+}
+
 std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
   Safetensors file;
   const Shape input = model.input_shape();
-  file.metadata["format"] = kFormat;
   file.metadata["spec"] = model.spec().dump();
   try {
     file.metadata["classes"] = Json(info.classes).dump();
@@ -324,34 +368,14 @@ std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
                                        .dump();
   // A path in the record may be no UTF-8; that must not cost a trained model.
   file.metadata["training"] = info.training.dump(-1, ' ', false, Json::error_handler_t::replace);
-  file.metadata["checksum"] = std::string(kChecksumDigits, '0');
   for (const Parameter* parameter : model.state())
-    file.tensors[parameter->name] = to_torch(*parameter);
-  std::vector<std::uint8_t> bytes = write_safetensors(file);
-  const std::size_t digits =
-      find_checksum({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  const std::string checksum = checksum_of(bytes, digits);
-  std::memcpy(bytes.data() + digits, checksum.data(), kChecksumDigits);
-  return bytes;
+    file.tensors[parameter->name] = to_torch(*parameter, parameter->value);
+  return write_checked(std::move(file), kFormat);
 }
 
 LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend,
                        std::string_view what) {
-  const std::size_t header = 8 + header_size(bytes, what);
-  const Safetensors file = read_safetensors(bytes, what);
-  const auto format = file.metadata.find("format");
-  if (format == file.metadata.end() || format->second != kFormat) {
-    throw Error(text(what, " is not a Pinhole model: its metadata says format ",
-                     format == file.metadata.end() ? "nothing" : text('"', format->second, '"'),
-                     ", expected \"", kFormat,
-                     "\" (a plain state_dict can start a training, as initial weights)"));
-  }
-  const std::size_t digits = find_checksum({reinterpret_cast<const char*>(bytes.data()), header});
-  const auto checksum = file.metadata.find("checksum");
-  if (digits == std::string_view::npos || checksum == file.metadata.end() ||
-      checksum_of(bytes, digits) != checksum->second) {
-    throw Error(text(what, " is damaged: its contents do not match its checksum"));
-  }
+  const Safetensors file = read_checked(bytes, what, kFormat, "Pinhole model");
   const Json classes = parse_metadata(file, "classes", what);
   ModelInfo info;
   if (!classes.is_array() || classes.empty())
@@ -407,10 +431,7 @@ void load_state_dict(Model& model, const Safetensors& file, std::string_view wha
   report("wrong shape:", misshapen);
   if (!problems.empty()) throw Error(text(what, " does not fit ", model.name(), ": ", problems));
   for (Parameter* p : parameters) {
-    const StoredTensor& stored = file.tensors.at(p->name);
-    for_each_value(p->value.shape(), [&](std::size_t here, std::size_t there) {
-      p->value.data()[here] = static_cast<real>(stored.values[there]);
-    });
+    from_torch(file.tensors.at(p->name), *p, p->value, p->name);
     p->changed();
   }
 }

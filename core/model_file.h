@@ -33,6 +33,18 @@ Safetensors read_safetensors(std::span<const std::uint8_t> bytes, std::string_vi
 /// Tensors as F32 (counts as I64), in name order, data 8-byte aligned.
 std::vector<std::uint8_t> write_safetensors(const Safetensors& file);
 
+/// A file of ours: metadata "format" and a "checksum" of every byte, so that a flipped bit is found.
+std::vector<std::uint8_t> write_checked(Safetensors file, std::string_view format);
+/// Throws Error when the bytes are damaged, or of another format; `kind` says what was expected: "Pinhole model".
+Safetensors read_checked(std::span<const std::uint8_t> bytes, std::string_view what,
+                         std::string_view format, std::string_view kind);
+
+/// `values`, which belong to `parameter` (its value, its gradient, a moment of it), as PyTorch lays them out; and back.
+StoredTensor to_torch(const Parameter& parameter, const Tensor& values);
+/// Throws Error unless the shape fits; `name` starts it.
+void from_torch(const StoredTensor& stored, const Parameter& parameter, Tensor& values,
+                std::string_view name);
+
 /// What a trained model is besides its weights.
 struct ModelInfo {
   std::vector<std::string> classes;  // in label order

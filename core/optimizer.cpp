@@ -9,60 +9,61 @@ namespace pinhole {
 namespace {
 
 /// A zeroed value per parameter value, made on first use.
-real* state_for(std::vector<Tensor>& states, std::size_t index, const Parameter& parameter) {
-  if (states.size() <= index) states.resize(index + 1);
-  if (states[index].size() != parameter.value.size()) {
-    states[index].resize(parameter.value.shape());
-    states[index].fill(0);
+real* values_for(OptimizerState::Moment& moment, std::size_t index, const Parameter& parameter) {
+  if (moment.values.size() <= index) moment.values.resize(index + 1);
+  Tensor& values = moment.values[index];
+  if (values.size() != parameter.value.size()) {
+    values.resize(parameter.value.shape());
+    values.fill(0);
   }
-  return states[index].data();
+  return values.data();
 }
 
 class Sgd final : public Optimizer {
  public:
-  explicit Sgd(const OptimizerOptions& options) : options_(options) {}
+  explicit Sgd(const OptimizerOptions& options) : options_(options) {
+    if (options.momentum != 0) state_.moments.push_back({.name = "momentum_buffer", .values = {}});
+  }
 
   void step(Backend& backend, const std::vector<Parameter*>& parameters) override {
-    started_.resize(parameters.size());
+    state_.steps.resize(parameters.size());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       Parameter& p = *parameters[i];
       if (p.grad_empty || !p.requires_grad) continue;
-      real* velocity = options_.momentum != 0 ? state_for(velocity_, i, p) : nullptr;
-      backend.sgd_step(
-          {lr, options_.momentum, options_.weight_decay, options_.nesterov, !started_[i]},
-          p.value.size(), p.grad.data(), p.value.data(), velocity);
-      started_[i] = true;
+      real* velocity = options_.momentum != 0 ? values_for(state_.moments[0], i, p) : nullptr;
+      const bool first = ++state_.steps[i] == 1;
+      backend.sgd_step({lr, options_.momentum, options_.weight_decay, options_.nesterov, first},
+                       p.value.size(), p.grad.data(), p.value.data(), velocity);
       p.changed();
     }
   }
 
  private:
   OptimizerOptions options_;
-  std::vector<Tensor> velocity_;
-  std::vector<bool> started_;
 };
 
 class Adam final : public Optimizer {
  public:
-  explicit Adam(const OptimizerOptions& options) : options_(options) {}
+  explicit Adam(const OptimizerOptions& options) : options_(options) {
+    state_.moments.push_back({.name = "exp_avg", .values = {}});
+    state_.moments.push_back({.name = "exp_avg_sq", .values = {}});
+  }
 
   void step(Backend& backend, const std::vector<Parameter*>& parameters) override {
-    steps_.resize(parameters.size());
+    state_.steps.resize(parameters.size());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       Parameter& p = *parameters[i];
       if (p.grad_empty || !p.requires_grad) continue;
       backend.adam_step({lr, options_.beta1, options_.beta2, options_.eps, options_.weight_decay,
-                         options_.name == "adamw", ++steps_[i]},
-                        p.value.size(), p.grad.data(), p.value.data(), state_for(m_, i, p),
-                        state_for(v_, i, p));
+                         options_.name == "adamw", ++state_.steps[i]},
+                        p.value.size(), p.grad.data(), p.value.data(),
+                        values_for(state_.moments[0], i, p), values_for(state_.moments[1], i, p));
       p.changed();
     }
   }
 
  private:
   OptimizerOptions options_;
-  std::vector<Tensor> m_, v_;
-  std::vector<std::int64_t> steps_;
 };
 
 void check(bool ok, std::string_view name, std::string_view expected, double got) {

@@ -21,12 +21,29 @@ struct OptimizerOptions {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adam, adamw
 };
 
+/// What an optimizer remembers of every parameter, in the order of the parameters.
+struct OptimizerState {
+  struct Moment {
+    std::string name;  // as in torch.optim's state_dict: "exp_avg"
+    std::vector<Tensor> values;  // like the parameters; empty for one that was never updated
+  };
+  std::vector<std::int64_t> steps;  // updates that each parameter has had
+  std::vector<Moment> moments;
+};
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   /// Updates every parameter that has a gradient, raises its version. Always the same parameters in the same order.
   virtual void step(Backend& backend, const std::vector<Parameter*>& parameters) = 0;
   double lr = 1e-3;
+
+  /// Together with the parameters, all that the next step depends on: it may be written back into another optimizer of the
+  /// same options.
+  OptimizerState& state() { return state_; }
+
+ protected:
+  OptimizerState state_;
 };
 
 /// Throws Error for an unknown name or a value out of range.

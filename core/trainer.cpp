@@ -21,7 +21,30 @@ int count_correct(const Tensor& logits, const std::vector<int>& labels) {
   return correct;
 }
 
+/// Whether the last epoch is better than all before it.
+bool is_better(const TrainerProgress& progress) {
+  if (progress.best_epoch == 0) return true;
+  const EpochResult& best = progress.history[static_cast<std::size_t>(progress.best_epoch - 1)];
+  const EpochResult& last = progress.history.back();
+  return last.val_accuracy > best.val_accuracy ||
+         (last.val_accuracy == best.val_accuracy && last.val_loss < best.val_loss);
+}
+
+void copy_values(const std::vector<Parameter*>& weights, std::vector<Tensor>& copies) {
+  copies.resize(weights.size());
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const Tensor& value = weights[i]->value;
+    copies[i].resize(value.shape());
+    std::copy_n(value.data(), value.size(), copies[i].data());
+  }
+}
+
 }  // namespace
+
+void set_value(Parameter& parameter, const Tensor& value) {
+  std::copy_n(value.data(), value.size(), parameter.value.data());
+  parameter.changed();
+}
 
 void check_data_fits(const Model& model, const ImageDataset& data) {
   const Shape want = model.input_shape();
@@ -42,6 +65,7 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
   if (data.size() == 0) throw Error("cannot train on an empty data set");
   if (options.batch_size < 1)
     throw Error(text("batch size expected 1 or more, got ", options.batch_size));
+  if (options.epochs < 1) throw Error(text("epochs expected 1 or more, got ", options.epochs));
 }
 
 int Trainer::steps_per_epoch() const {
@@ -49,40 +73,102 @@ int Trainer::steps_per_epoch() const {
   return static_cast<int>((data_.size() + batch - 1) / batch);
 }
 
-void Trainer::start_epoch() {
-  ++epoch_;
-  position_ = 0;
+void Trainer::make_order() {
   order_.resize(data_.size());
   std::iota(order_.begin(), order_.end(), 0U);
   if (!options_.shuffle) return;
   constexpr std::uint64_t kStream = 2;
-  Rng rng(mix64(options_.seed) + static_cast<std::uint64_t>(epoch_), kStream);
+  Rng rng(mix64(options_.seed) + static_cast<std::uint64_t>(progress_.epoch), kStream);
   shuffle(order_, rng);
 }
 
-StepResult Trainer::step() {
-  if (position_ == order_.size()) start_epoch();
-  const std::size_t count =
-      std::min(static_cast<std::size_t>(options_.batch_size), order_.size() - position_);
-  data_.batch(std::span(order_).subspan(position_, count), x_, labels_, model_.backend().pool());
+bool Trainer::epoch_ended() const {
+  return progress_.epoch > 0 && progress_.position == data_.size() &&
+         progress_.history.size() < static_cast<std::size_t>(progress_.epoch);
+}
 
-  const auto number = static_cast<std::uint64_t>(step_ + 1);
-  const Tensor& logits = model_.forward(x_, Pass::kTrain, options_.seed, number);
-  StepResult result{.step = step_ + 1, .epoch = epoch_, .images = static_cast<int>(count)};
+const EpochResult& Trainer::end_epoch(std::optional<double> val_loss,
+                                      std::optional<double> val_accuracy) {
+  if (!epoch_ended()) throw Error("an epoch can be closed once, after its last step");
+  const auto images = static_cast<double>(progress_.position);
+  progress_.history.push_back({.epoch = progress_.epoch,
+                               .train_loss = progress_.loss_sum / images,
+                               .train_accuracy = static_cast<double>(progress_.correct) / images,
+                               .val_loss = val_loss,
+                               .val_accuracy = val_accuracy});
+  if (val_loss && val_accuracy && is_better(progress_)) {
+    progress_.best_epoch = progress_.epoch;
+    if (options_.keep_best) copy_values(weights(), best_weights_);
+  }
+  return progress_.history.back();
+}
+
+bool Trainer::finish() {
+  const bool last_is_best = progress_.position == data_.size() && !epoch_ended() &&
+                            progress_.best_epoch == progress_.epoch;
+  if (best_weights_.empty() || last_is_best) return false;
+  const std::vector<Parameter*> weights = this->weights();
+  for (std::size_t i = 0; i < weights.size(); ++i) set_value(*weights[i], best_weights_[i]);
+  return true;
+}
+
+bool Trainer::finished() const {
+  return progress_.history.size() >= static_cast<std::size_t>(options_.epochs);
+}
+
+void Trainer::set_progress(TrainerProgress progress) {
+  const auto epochs = static_cast<std::int64_t>(progress.epoch);
+  const auto closed = static_cast<std::int64_t>(progress.history.size());
+  const auto batch = static_cast<std::size_t>(options_.batch_size);
+  const bool whole = progress.position == data_.size();
+  const bool fits =
+      epochs >= 0 && progress.position <= data_.size() &&
+      (whole ? closed == epochs || closed == epochs - 1
+             : closed == std::max<std::int64_t>(epochs - 1, 0)) &&
+      (whole || progress.position % batch == 0) && progress.best_epoch >= 0 &&
+      progress.best_epoch <= closed &&
+      progress.step == std::max<std::int64_t>(epochs - 1, 0) * steps_per_epoch() +
+                           static_cast<std::int64_t>((progress.position + batch - 1) / batch);
+  if (!fits)
+    throw Error("the training state contradicts itself: epoch, step and position do not fit");
+  progress_ = std::move(progress);
+  if (progress_.epoch > 0) make_order();
+}
+
+StepResult Trainer::step() {
+  if (epoch_ended()) end_epoch();
+  if (progress_.position == order_.size()) {
+    ++progress_.epoch;
+    progress_.position = 0;
+    progress_.loss_sum = 0;
+    progress_.correct = 0;
+    make_order();
+  }
+  const std::size_t count =
+      std::min(static_cast<std::size_t>(options_.batch_size), order_.size() - progress_.position);
+  data_.batch(std::span(order_).subspan(progress_.position, count), x_, labels_,
+              model_.backend().pool());
+
+  StepResult result{
+      .step = progress_.step + 1, .epoch = progress_.epoch, .images = static_cast<int>(count)};
+  const Tensor& logits =
+      model_.forward(x_, Pass::kTrain, options_.seed, static_cast<std::uint64_t>(result.step));
   result.correct = count_correct(logits, labels_);
   result.loss = loss(model_.loss(), logits, labels_, dlogits_);
   if (!std::isfinite(result.loss)) {
-    throw Error(text("the loss is not a finite number at step ", result.step, " (epoch ", epoch_,
-                     "): the training diverged; try a smaller learning rate than ",
+    throw Error(text("the loss is not a finite number at step ", result.step, " (epoch ",
+                     result.epoch, "): the training diverged; try a smaller learning rate than ",
                      optimizer_->lr));
   }
   model_.zero_grad();
   model_.backward(x_, dlogits_);
   optimizer_->step(model_.backend(), model_.parameters());
 
-  ++step_;
-  position_ += count;
-  result.end_of_epoch = position_ == order_.size();
+  ++progress_.step;
+  progress_.position += count;
+  progress_.loss_sum += result.loss * static_cast<double>(count);
+  progress_.correct += result.correct;
+  result.end_of_epoch = progress_.position == order_.size();
   return result;
 }
 

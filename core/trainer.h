@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dataset.h"
@@ -18,6 +19,8 @@ struct TrainerOptions {
   int batch_size = 32;
   std::uint64_t seed = 0;  // order of the images and Dropout's masks
   bool shuffle = true;
+  int epochs = 10;  // the trainer says when they are done; step() goes on if asked
+  bool keep_best = false;  // finish() brings back the epoch that was best on the validation images
 };
 
 struct StepResult {
@@ -29,6 +32,26 @@ struct StepResult {
   bool end_of_epoch = false;
 };
 
+/// One row of the history.
+struct EpochResult {
+  int epoch = 0;  // from 1
+  // Means over the images as they were trained on, each before its step's update.
+  double train_loss = 0, train_accuracy = 0;
+  std::optional<double> val_loss, val_accuracy;  // none without validation images
+};
+
+/// Where a training stands, weights and optimizer apart. Orders and masks follow from seed, epoch and step, so that this is
+/// all there is to remember of chance.
+struct TrainerProgress {
+  int epoch = 0;  // the one begun last; 0: none
+  std::int64_t step = 0;
+  std::size_t position = 0;  // images of this epoch that are done
+  double loss_sum = 0;  // over them
+  std::int64_t correct = 0;  // of them
+  std::vector<EpochResult> history;  // shorter than `epoch` until the epoch is closed
+  int best_epoch = 0;  // the highest validation accuracy, of equals the lowest loss; 0: none yet
+};
+
 class Trainer {
  public:
   /// Both must outlive the trainer. Throws Error when the data set does not fit the model (image size, classes, empty).
@@ -37,20 +60,43 @@ class Trainer {
   /// One batch: forward, loss, backward, update. The last batch of an epoch may be smaller.
   /// Throws Error when the loss is not finite.
   StepResult step();
+  /// An epoch's last step is done, and the epoch not yet closed.
+  bool epoch_ended() const;
+  /// Closes the epoch, with what the validation images gave. step() does so too, without any.
+  const EpochResult& end_epoch(std::optional<double> val_loss = {},
+                               std::optional<double> val_accuracy = {});
+  /// Every epoch of the options is closed.
+  bool finished() const;
+  /// Gives the model the weights that it is to keep, when all is done, or stopped, or after an Error: the trainer's last act.
+  /// False when they are those it had at the end.
+  bool finish();
   int steps_per_epoch() const;
+
+  Model& model() const { return model_; }
+  const ImageDataset& data() const { return data_; }
+  const TrainerOptions& options() const { return options_; }
   Optimizer& optimizer() { return *optimizer_; }
 
+  /// What trains, and what a layer remembers besides.
+  std::vector<Parameter*> weights() const { return model_.state(); }
+  /// The weights of progress().best_epoch, like weights(); empty while there is none, or none is kept.
+  std::vector<Tensor>& best_weights() { return best_weights_; }
+
+  const TrainerProgress& progress() const { return progress_; }
+  /// Goes on from there; weights and the optimizer's state are set beside it (training_state.h does all three).
+  /// Throws Error when it cannot be the progress of a training on this data.
+  void set_progress(TrainerProgress progress);
+
  private:
-  void start_epoch();
+  void make_order();
 
   Model& model_;
   const ImageDataset& data_;
   TrainerOptions options_;
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<std::uint32_t> order_;
-  std::size_t position_ = 0;
-  std::int64_t step_ = 0;
-  int epoch_ = 0;
+  TrainerProgress progress_;
+  std::vector<Tensor> best_weights_;
   Tensor x_, dlogits_;
   std::vector<int> labels_;
 };
@@ -85,6 +131,9 @@ class Evaluation {
 
 /// The whole data set at once.
 EvaluationResult evaluate(Model& model, const ImageDataset& data, int batch_size = 32);
+
+/// Overwrites a parameter's value.
+void set_value(Parameter& parameter, const Tensor& value);
 
 /// Throws Error when `data` cannot be used with `model`: another image size or another number of classes.
 void check_data_fits(const Model& model, const ImageDataset& data);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "arguments.h"
+#include "checkpoint.h"
 #include "error.h"
 #include "file.h"
 #include "idx.h"
@@ -12,6 +13,7 @@
 #include "model_file.h"
 #include "program.h"
 #include "progress.h"
+#include "recipe.h"
 #include "report.h"
 #include "trainer.h"
 
@@ -22,11 +24,12 @@ using namespace pinhole;
 constexpr const char* kProgram = "native_train";
 
 struct Options {
-  std::string data, model, out, val, init, log;
+  std::string data, model, out, val, init, log, checkpoint;
   std::optional<double> val_split;
-  int epochs = 10;
   TrainerOptions trainer;
   bool no_shuffle = false;
+  bool resume = false;
+  std::int64_t checkpoint_steps = 0;  // 0: every epoch only
   int threads = 0;
   std::string backend = "auto";
 };
@@ -50,6 +53,11 @@ values are means over the epoch's steps, each taken before its update; seconds a
 Ctrl-C stops after the current step and saves the model as it is; a second Ctrl-C quits at once
 without saving.
 
+--checkpoint DIR keeps the whole state of the training in DIR, written after every epoch and when
+stopped. After a crash or a stop the same command with --resume goes on from there and saves, byte
+for byte, the file of a training that was never interrupted, for any number of threads. Where there
+is no state yet, --resume starts from the beginning. More --epochs than before are taken.
+
 Exit code: 0 trained and saved, 1 error, 2 wrong usage, 130 stopped by Ctrl-C and saved (143 when
 stopped by SIGTERM, 129 by SIGHUP).
 
@@ -62,6 +70,9 @@ Examples:
 
   # Fashion-MNIST as Debian's dataset-fashion-mnist installs it
   native_train --data /usr/share/datasets/fashion-mnist --model fashion_cnn --epochs 3 --out fashion.safetensors
+
+  # a long training that may be killed at any time: repeat this command until it is done
+  native_train --data photos --epochs 200 --checkpoint photos.state --resume --out pets.safetensors
 
   # go on from earlier weights with another optimizer, keep the curve
   native_train --data photos --init pets.safetensors --optimizer sgd --lr 0.01 --log curve.jsonl --out pets2.safetensors
@@ -93,7 +104,7 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("PART")
       ->excludes(val);
 
-  app.add_option("--epochs", options.epochs, "Passes over the training images")
+  app.add_option("--epochs", options.trainer.epochs, "Passes over the training images")
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("N");
@@ -123,9 +134,22 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str()
       ->type_name("N");
+  app.add_flag("--keep-best", options.trainer.keep_best,
+               "Save the weights of the epoch with the best validation accuracy, not the last");
   app.add_flag("--no-shuffle", options.no_shuffle, "Train on the images in the data's order");
   app.add_option("--init", options.init, "Start from the weights in this file")
       ->type_name("FILE.safetensors");
+
+  auto* checkpoint = app.add_option("--checkpoint", options.checkpoint,
+                                    "Folder that keeps the state of the training");
+  checkpoint->type_name("DIR");
+  app.add_flag("--resume", options.resume, "Go on from the state in the --checkpoint folder")
+      ->needs(checkpoint);
+  app.add_option("--checkpoint-steps", options.checkpoint_steps,
+                 "Write the state every N steps too")
+      ->check(whole_number(1, 1'000'000'000))
+      ->needs(checkpoint)
+      ->type_name("N");
 
   app.add_option("--log", options.log, "Write steps and epochs as JSON lines")
       ->type_name("FILE.jsonl");
@@ -145,9 +169,9 @@ void add_options(CLI::App& app, Options& options) {
 /// The lines of --log. A line that cannot be written is remembered, not thrown: the model is to be saved first.
 class Log {
  public:
-  explicit Log(const std::string& path) : path_(path) {
+  Log(const std::string& path, bool append) : path_(path) {
     if (path.empty()) return;
-    file_.open(path, std::ios::trunc);
+    file_.open(path, append ? std::ios::app : std::ios::trunc);
     if (!file_) throw Error(text("cannot write the log ", path));
   }
   void write(const Json& line) {
@@ -222,96 +246,133 @@ Data load_data(const Options& options, const LabelledFolder& folder,
 
 /// What came of the training, in the end or when it was stopped.
 struct Outcome {
-  std::vector<EpochRecord> history;
+  std::vector<EpochResult> history;
   std::optional<EvaluationResult> validation;  // of the weights that are saved
-  std::optional<StepResult> stopped_after;
+  bool stopped = false;  // before all was done; then after this:
+  int epoch = 0;
+  std::int64_t step = 0;
   int signal = 0;
+  std::optional<int> best_epoch;  // whose weights are saved, where the best are kept
+  std::string checkpoint_problem;  // why the state could not be written
 };
 
 /// Runs the epochs; prints a row of the table after each.
 class Session {
  public:
-  Session(const Options& options, Model& model, const Data& data, Log& log,
-          const StopSignals& signals)
+  /// `checkpoint` may be null. `notes` are kept in the state.
+  Session(const Options& options, Trainer& trainer, const Data& data, Log& log,
+          const Checkpoint* checkpoint, Json notes, const StopSignals& signals)
       : options_(options),
-        model_(model),
+        trainer_(trainer),
         data_(data),
         log_(log),
-        signals_(signals),
-        trainer_(model, data.train, options.trainer) {}
+        checkpoint_(checkpoint),
+        notes_(std::move(notes)),
+        signals_(signals) {}
 
   Outcome run() {
     std::cout << epoch_table_header() << std::endl;
-    for (int epoch = 1; epoch <= options_.epochs && !stop(); ++epoch) run_epoch(epoch);
+    for (const EpochResult& epoch : trainer_.progress().history) print_row({epoch});
+    while (!trainer_.finished() && !stop()) run_epoch();
+    if (stop()) write_state();
+    if (trainer_.finish()) outcome_.validation.reset();
+    // Not yet for these weights, or for the last ones before the pause.
+    if (!stop() && !outcome_.validation) validate(epoch_label());
+    const TrainerProgress& progress = trainer_.progress();
+    outcome_.stopped = !trainer_.finished() || (data_.val && !outcome_.validation);
+    outcome_.epoch = progress.epoch;
+    outcome_.step = progress.step;
+    outcome_.history = progress.history;
+    if (trainer_.options().keep_best && data_.val) outcome_.best_epoch = progress.best_epoch;
     outcome_.signal = signals_.received();
     return std::move(outcome_);
   }
 
  private:
-  bool stop() const { return signals_.received() != 0 || log_.failed(); }
-
-  void run_epoch(int epoch) {
-    const std::string label = text("epoch ", epoch, '/', options_.epochs);
-    EpochRecord record;
-    record.epoch = epoch;
-    Stopwatch clock;
-    std::size_t images = 0;
-    std::int64_t correct = 0;
-    double loss_sum = 0;
-    StepResult step;
-    do {
-      const Stopwatch step_clock;
-      step = trainer_.step();
-      const double speed = step.images / std::max(step_clock.seconds(), 1e-9);
-      images += static_cast<std::size_t>(step.images);
-      correct += step.correct;
-      loss_sum += step.loss * step.images;
-      log_.write(step_json(step, speed));
-      show(label, epoch, images, clock.seconds(), loss_sum / static_cast<double>(images));
-    } while (!step.end_of_epoch && !stop());
-    record.seconds = clock.seconds();
-    outcome_.validation.reset();
-    if (!step.end_of_epoch) {
-      outcome_.stopped_after = step;
-      return;
-    }
-    record.images_per_second = static_cast<double>(images) / std::max(record.seconds, 1e-9);
-    record.train_loss = loss_sum / static_cast<double>(images);
-    record.train_accuracy = static_cast<double>(correct) / static_cast<double>(images);
-    validate(label, record);
-    line_.clear();
-    std::cout << epoch_table_row(record) << std::endl;
-    log_.write(epoch_json(record));
-    outcome_.history.push_back(record);
-    const bool complete = epoch == options_.epochs && (outcome_.validation || !data_.val);
-    if (stop() && !complete) outcome_.stopped_after = step;
+  bool stop() const {
+    return signals_.received() != 0 || log_.failed() || !outcome_.checkpoint_problem.empty();
   }
 
-  void show(const std::string& label, int epoch, std::size_t done, double seconds, double loss) {
+  void print_row(const EpochRecord& record) {
+    line_.clear();
+    std::cout << epoch_table_row(record) << std::endl;
+  }
+
+  /// What is left of the present epoch, or all of the next.
+  void run_epoch() {
+    outcome_.validation.reset();
+    const TrainerProgress& progress = trainer_.progress();
+    const std::size_t before =
+        trainer_.data().size() == progress.position && !trainer_.epoch_ended() ? 0
+                                                                               : progress.position;
+    const Stopwatch clock;
+    while (!trainer_.epoch_ended() && !stop()) {
+      const Stopwatch step_clock;
+      const StepResult step = trainer_.step();
+      log_.write(step_json(step, step.images / std::max(step_clock.seconds(), 1e-9)));
+      show(progress.position - before, clock.seconds());
+      if (options_.checkpoint_steps > 0 && step.step % options_.checkpoint_steps == 0)
+        write_state();
+    }
+    const double seconds = clock.seconds();
+    if (!trainer_.epoch_ended()) return;
+    validate(epoch_label());
+    if (stop() && data_.val && !outcome_.validation) return;
+    EpochRecord record{outcome_.validation
+                           ? trainer_.end_epoch(outcome_.validation->loss,
+                                                outcome_.validation->confusion.accuracy())
+                           : trainer_.end_epoch()};
+    record.seconds = seconds;
+    record.images_per_second =
+        static_cast<double>(progress.position - before) / std::max(seconds, 1e-9);
+    print_row(record);
+    log_.write(epoch_json(record));
+    write_state();
+  }
+
+  /// A state that cannot be written ends the training, so that what there is can be saved.
+  void write_state() {
+    if (checkpoint_ == nullptr || !outcome_.checkpoint_problem.empty()) return;
+    try {
+      checkpoint_->write(trainer_, data_.val ? &*data_.val : nullptr, notes_);
+    } catch (const Error& problem) {
+      outcome_.checkpoint_problem = problem.what();
+    }
+  }
+
+  std::string epoch_label() const {
+    return text("epoch ", trainer_.progress().epoch, '/', trainer_.options().epochs);
+  }
+
+  /// `done` images in `seconds`, now.
+  void show(std::size_t done, double seconds) {
+    const TrainerProgress& progress = trainer_.progress();
     const std::size_t total = data_.train.size();
     const double speed = static_cast<double>(done) / std::max(seconds, 1e-9);
-    const auto epochs_left = static_cast<double>(options_.epochs - epoch);
+    const double loss = progress.loss_sum / static_cast<double>(progress.position);
+    const auto epochs_left = static_cast<double>(trainer_.options().epochs - progress.epoch);
     const double images_left =
-        static_cast<double>(total - done) + epochs_left * static_cast<double>(total);
+        static_cast<double>(total - progress.position) + epochs_left * static_cast<double>(total);
     // Before the first validation has run, its time is taken as that of a third of the work per image.
     const double validation = validation_seconds_ >= 0 ? validation_seconds_
                               : data_.val ? static_cast<double>(data_.val->size()) / (3 * speed)
                                           : 0;
     const std::string detail = "loss " + loss_text(loss);
+    const std::string label = epoch_label();
     line_.update({.label = label,
-                  .done = done,
+                  .done = progress.position,
                   .total = total,
                   .images_per_second = speed,
                   .seconds_left = images_left / speed + (epochs_left + 1) * validation,
                   .detail = detail});
   }
 
-  /// Leaves the record as it is when there is nothing to validate on or a signal cuts it short.
-  void validate(const std::string& label, EpochRecord& record) {
+  /// No validation comes of it when there is nothing to validate on or a signal cuts it short.
+  void validate(const std::string& label) {
     if (!data_.val || stop()) return;
     const std::string name = label + " validating";
     Stopwatch clock;
-    Evaluation evaluation(model_, *data_.val, options_.trainer.batch_size);
+    Evaluation evaluation(trainer_.model(), *data_.val, options_.trainer.batch_size);
     while (evaluation.step()) {
       if (stop()) return;
       line_.update({.label = name,
@@ -322,8 +383,7 @@ class Session {
     }
     validation_seconds_ = clock.seconds();
     outcome_.validation = evaluation.result();
-    record.val_loss = outcome_.validation->loss;
-    record.val_accuracy = outcome_.validation->confusion.accuracy();
+    line_.clear();
   }
 
   static std::string loss_text(double loss) {
@@ -333,11 +393,12 @@ class Session {
   }
 
   const Options& options_;
-  Model& model_;
+  Trainer& trainer_;
   const Data& data_;
   Log& log_;
+  const Checkpoint* checkpoint_;
+  Json notes_;
   const StopSignals& signals_;
-  Trainer trainer_;
   ProgressLine line_;
   Outcome outcome_;
   double validation_seconds_ = -1;
@@ -345,32 +406,26 @@ class Session {
 
 /// The training record of the saved file. Nothing in it depends on time, threads or paths.
 Json training_record(const Options& options, const Model& model, const Data& data,
-                     const Outcome& outcome) {
+                     const Outcome& outcome, bool init) {
   const OptimizerOptions& optimizer = options.trainer.optimizer;
   Json optimizer_record{
       {"name", optimizer.name}, {"lr", optimizer.lr}, {"weight_decay", optimizer.weight_decay}};
   if (optimizer.name == "sgd") optimizer_record["momentum"] = optimizer.momentum;
   Json history = Json::array();
-  for (const EpochRecord& epoch : outcome.history) {
-    Json row = epoch_json(epoch);
-    row.erase("seconds");
-    history.push_back(std::move(row));
-  }
+  for (const EpochResult& epoch : outcome.history) history.push_back(epoch_result_json(epoch));
   Json record{{"program", "native_train " PINHOLE_VERSION},
               {"backend", model.backend().name()},
               {"data", data.record},
               {"options",
-               {{"epochs", options.epochs},
+               {{"epochs", options.trainer.epochs},
                 {"batch_size", options.trainer.batch_size},
                 {"optimizer", std::move(optimizer_record)},
                 {"seed", options.trainer.seed},
                 {"shuffle", options.trainer.shuffle},
-                {"init", !options.init.empty()}}},
+                {"init", init}}},
               {"history", std::move(history)}};
-  if (outcome.stopped_after) {
-    record["stopped"] = {{"epoch", outcome.stopped_after->epoch},
-                         {"step", outcome.stopped_after->step}};
-  }
+  if (outcome.best_epoch) record["best_epoch"] = *outcome.best_epoch;
+  if (outcome.stopped) record["stopped"] = {{"epoch", outcome.epoch}, {"step", outcome.step}};
   if (outcome.validation) {
     Json result = evaluation_json(*outcome.validation, data.train.classes());
     result.erase("classes");
@@ -416,29 +471,52 @@ int train(const Options& options) {
   Model model(spec, static_cast<int>(folder.classes.size()),
               make_backend(options.backend, options.threads));
   check_classes_fit(model, folder);
+  std::optional<Checkpoint> checkpoint;
+  std::optional<TrainingState> state;
+  if (!options.checkpoint.empty()) {
+    checkpoint.emplace(options.checkpoint, options.resume);
+    state = checkpoint->read();
+  }
   model.init(options.trainer.seed);
-  if (!options.init.empty()) {
+  if (!options.init.empty() && !state) {
     const std::vector<std::uint8_t> bytes = read_file(options.init);
     load_state_dict(model, read_safetensors(bytes, options.init), options.init);
   }
   const std::size_t parameters = model.parameter_count();
   check_can_write(options.out, parameters * sizeof(float));
-  Log log(options.log);
+  if (state) {
+    options_of(*state, recipe_json(options.trainer));  // before thousands of photos are decoded
+    if (!options.log.empty()) trim_log(options.log, state->progress);
+  }
+  Log log(options.log, state.has_value());
 
   const Data data = load_data(options, folder, val_folder, model);
+  Trainer trainer(model, data.train, options.trainer);
+  if (state) resume_training(trainer, *state, data.val ? &*data.val : nullptr);
+  // Whether there was an --init is kept, so that the saved file does not depend on pauses.
+  const Json notes = state ? state->notes : Json{{"init", !options.init.empty()}};
   print_plan(model, parameters, data, folder);
+  if (state) {
+    std::cout << "going on after epoch " << trainer.progress().history.size() << ", step "
+              << trainer.progress().step << '\n'
+              << std::endl;
+  }
 
   const StopSignals signals;  // until the model is saved
-  const Outcome outcome = Session(options, model, data, log, signals).run();
-  const std::vector<std::uint8_t> file = save_model(
-      model,
-      {.classes = folder.classes, .training = training_record(options, model, data, outcome)});
+  const Outcome outcome =
+      Session(options, trainer, data, log, checkpoint ? &*checkpoint : nullptr, notes, signals)
+          .run();
+  const bool init = notes.value("init", false);
+  const std::vector<std::uint8_t> file =
+      save_model(model, {.classes = folder.classes,
+                         .training = training_record(options, model, data, outcome, init)});
   write_file_atomic(options.out, file);
 
   std::cout << '\n';
-  if (outcome.stopped_after) {
-    std::cout << "stopped after step " << outcome.stopped_after->step << " (epoch "
-              << outcome.stopped_after->epoch << " of " << options.epochs << ")\n";
+  if (outcome.stopped) {
+    std::cout << "stopped after step " << outcome.step << " (epoch " << outcome.epoch << " of "
+              << options.trainer.epochs << ")"
+              << (checkpoint ? "; the same command with --resume goes on from there\n" : "\n");
   } else if (outcome.validation) {
     std::cout << "Validation: " << evaluation_text(*outcome.validation, folder.classes) << '\n';
   } else if (!data.val) {
@@ -448,7 +526,9 @@ int train(const Options& options) {
   if (log.failed())
     throw Error(
         text("cannot write the log ", log.path(), "; training stopped and the model was saved"));
-  return outcome.stopped_after ? 128 + outcome.signal : kExitOk;
+  if (!outcome.checkpoint_problem.empty())
+    throw Error(text(outcome.checkpoint_problem, "; training stopped and the model was saved"));
+  return outcome.stopped ? 128 + outcome.signal : kExitOk;
 }
 
 }  // namespace

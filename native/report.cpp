@@ -121,13 +121,18 @@ Json step_json(const StepResult& step, double images_per_second) {
               {"images_per_second", number_or_null(images_per_second)}};
 }
 
+Json epoch_result_json(const EpochResult& result) {
+  return Json{{"epoch", result.epoch},
+              {"train_loss", number_or_null(result.train_loss)},
+              {"train_accuracy", number_or_null(result.train_accuracy)},
+              {"val_loss", number_or_null(result.val_loss)},
+              {"val_accuracy", number_or_null(result.val_accuracy)}};
+}
+
 Json epoch_json(const EpochRecord& record) {
-  return Json{{"epoch", record.epoch},
-              {"train_loss", number_or_null(record.train_loss)},
-              {"train_accuracy", number_or_null(record.train_accuracy)},
-              {"val_loss", number_or_null(record.val_loss)},
-              {"val_accuracy", number_or_null(record.val_accuracy)},
-              {"seconds", record.seconds}};
+  Json json = epoch_result_json(record);
+  json["seconds"] = record.seconds;
+  return json;
 }
 
 std::string evaluation_text(const EvaluationResult& result,

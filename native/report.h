@@ -12,12 +12,7 @@
 
 namespace pinhole {
 
-struct EpochRecord {
-  int epoch = 0;
-  double train_loss =
-      0;  // mean over the images as they were trained on, so before the epoch's later updates
-  double train_accuracy = 0;  // likewise
-  std::optional<double> val_loss, val_accuracy;  // none without validation images
+struct EpochRecord : EpochResult {
   double seconds = 0;  // of training, without validation
   double images_per_second = 0;
 };
@@ -30,6 +25,8 @@ std::string epoch_table_row(const EpochRecord& record);
 /// {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}; val_* are null without validation images.
 Json step_json(const StepResult& step, double images_per_second);
 Json epoch_json(const EpochRecord& record);
+/// The row of the history that a saved file keeps: as epoch_json, without time.
+Json epoch_result_json(const EpochResult& result);
 
 /// Accuracy, confusion matrix (rows: the true class), precision and recall of each class.
 std::string evaluation_text(const EvaluationResult& result,

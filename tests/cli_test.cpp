@@ -516,6 +516,131 @@ TEST_F(CommandLine, a_second_ctrl_c_quits_at_once_without_saving) {
   EXPECT_EQ(file("m"), "what was there before");
 }
 
+// ---- native_train: going on after a stop
+
+std::vector<std::string> without_time(const std::string& log) {
+  std::vector<std::string> lines;
+  for (const std::string& line : lines_of(log)) {
+    Json json = Json::parse(line);
+    json.erase("seconds");
+    json.erase("images_per_second");
+    lines.push_back(json.dump());
+  }
+  return lines;
+}
+
+TEST_F(CommandLine, a_training_killed_again_and_again_ends_with_the_very_bytes) {
+  make_colours("colours");
+  const auto arguments = [](const std::string& name, const std::string& threads) {
+    return std::vector<std::string>{"--data",
+                                    "colours",
+                                    "--model",
+                                    "small.json",
+                                    "--out",
+                                    name + ".safetensors",
+                                    "--epochs",
+                                    "60",
+                                    "--threads",
+                                    threads,
+                                    "--batch-size",
+                                    "1",
+                                    "--log",
+                                    name + ".jsonl",
+                                    "--checkpoint",
+                                    name + ".state",
+                                    "--checkpoint-steps",
+                                    "37",
+                                    "--resume"};
+  };
+  ASSERT_EQ(train(arguments("whole", "1")).exit_code, 0);
+  int kills = 0;
+  Result last;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    Process process = start("native_train", arguments("killed", attempt % 2 == 0 ? "2" : "1"));
+    // From before the data is read to well into the training; later ones get further.
+    std::this_thread::sleep_for(std::chrono::milliseconds(5 + 9 * attempt));
+    process.send(SIGKILL);
+    last = process.wait();
+    if (last.signal != SIGKILL) break;
+    ++kills;
+  }
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_GE(kills, 3);
+  EXPECT_EQ(file("killed.safetensors"), file("whole.safetensors"));
+  EXPECT_EQ(file("killed.state/state.safetensors"), file("whole.state/state.safetensors"));
+  EXPECT_EQ(without_time(file("killed.jsonl")), without_time(file("whole.jsonl")));
+  for (const fs::directory_entry& entry : fs::directory_iterator(path("killed.state")))
+    EXPECT_EQ(entry.path().filename(), "state.safetensors");
+  // Once more: nothing is left to do but to save.
+  fs::remove(path("killed.safetensors"));
+  const Result again = train(arguments("killed", "1"));
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_CONTAINS(again.out, "going on after epoch 60, step 1440");
+  EXPECT_EQ(file("killed.safetensors"), file("whole.safetensors"));
+}
+
+TEST_F(CommandLine, a_training_stopped_by_a_signal_goes_on_and_may_get_more_epochs) {
+  make_colours("colours");
+  const auto arguments = [](const std::string& name, const std::string& epochs) {
+    return std::vector<std::string>{
+        "--data", "colours",      "--model", "small.json",   "--out",         name,      "--epochs",
+        epochs,   "--batch-size", "2",       "--checkpoint", name + ".state", "--resume"};
+  };
+  Process process = start("native_train", arguments("stopped", "1000000"));
+  ASSERT_TRUE(process.printed("\n    2 ")) << process.out();
+  process.send(SIGTERM);
+  const Result result = process.wait();
+  EXPECT_EQ(result.exit_code, 128 + SIGTERM) << result.err;
+  EXPECT_CONTAINS(result.out, "--resume goes on from there");
+  const Json training = Json::parse(metadata_of(file("stopped")).at("training").get<std::string>());
+  const std::string epochs = std::to_string(training.at("stopped").at("epoch").get<int>() + 1);
+  const Result resumed = train(arguments("stopped", epochs));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(train(arguments("whole", epochs)).exit_code, 0);
+  EXPECT_EQ(file("stopped"), file("whole"));
+}
+
+TEST_F(CommandLine, a_state_that_does_not_fit_is_one_sentence) {
+  make_colours("colours");
+  const auto arguments = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"--data", "colours",  "--model", "small.json",   "--out",
+                                 "m",      "--epochs", "1",       "--checkpoint", "state"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  ASSERT_EQ(train(arguments({})).exit_code, 0);
+  expect_one_sentence(train(arguments({})), "native_train", {"state.safetensors", "--resume"});
+  expect_one_sentence(train(arguments({"--resume", "--lr", "0.5"})), "native_train",
+                      {"state.safetensors", "optimizer.lr 0.001, here 0.5"});
+  make_image("colours/red/more.ppm", 200, 40, 40, 5);
+  expect_one_sentence(train(arguments({"--resume"})), "native_train",
+                      {"24 images to train on", "25"});
+  fs::remove(path("colours/red/more.ppm"));
+  make_image("colours/red/0.ppm", 200, 40, 40, 77);
+  expect_one_sentence(train(arguments({"--resume"})), "native_train", {"other images"});
+  make_image("colours/red/0.ppm", 200, 40, 40, 1000 * 200 + 40);  // as it was
+  std::string wider = kSmallModel;
+  write_text(path("small.json"), wider.replace(wider.find(": 4"), 3, ": 5"));
+  expect_one_sentence(train(arguments({"--resume"})), "native_train", {"another model than Small"});
+  write_text(path("small.json"), kSmallModel);
+  const std::string state = file("state/state.safetensors");
+  write_text(path("state/state.safetensors"), state.substr(0, state.size() / 2));
+  expect_one_sentence(train(arguments({"--resume"})), "native_train",
+                      {"state.safetensors", "damaged"});
+  expect_one_sentence(train({"--data", "colours", "--out", "m", "--resume"}), "native_train",
+                      {"--resume", "--checkpoint"}, 2);
+}
+
+TEST_F(CommandLine, a_state_that_cannot_be_written_stops_the_training_but_saves_the_model) {
+  make_colours("colours");
+  // The limit holds the model, but not the state with the optimizer's moments.
+  const Result result = train({"--data", "colours", "--model", "small.json", "--out", "m",
+                               "--epochs", "3", "--checkpoint", "state"},
+                              {.file_limit = 6000});
+  expect_one_sentence(result, "native_train", {"state.safetensors", "the model was saved"});
+  EXPECT_EQ(classify({"--model", "m", "colours"}).exit_code, 0);
+}
+
 // ---- native_train: what cannot work is said in one sentence
 
 TEST_F(CommandLine, a_full_disk_leaves_the_old_file_and_says_so) {

@@ -14,7 +14,9 @@
 #include "error.h"
 #include "image.h"
 #include "model_file.h"
+#include "recipe.h"
 #include "trainer.h"
+#include "training_state.h"
 
 namespace {
 
@@ -30,7 +32,7 @@ EMSCRIPTEN_DECLARE_VAL_TYPE(Floats);
 EMSCRIPTEN_DECLARE_VAL_TYPE(SplitIndices);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Summary);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Scores);
-EMSCRIPTEN_DECLARE_VAL_TYPE(TrainOptions);
+EMSCRIPTEN_DECLARE_VAL_TYPE(ValScores);
 
 // ---------------------------------------------------------------- errors
 
@@ -189,11 +191,6 @@ Bytes model_save(LoadedModel& self, String training) {
   return Bytes(copied<std::uint8_t>("Uint8Array", file));
 }
 
-/// Takes over the weights of a file that this very model wrote. Nothing may be running on it.
-void model_restore(LoadedModel& self, BackendPointer backend, Bytes file) {
-  self.model = load_model(bytes_of(file), std::move(backend), "the kept weights").model;
-}
-
 std::string model_spec(LoadedModel& self) { return self.model.spec().dump(); }
 std::string model_training(LoadedModel& self) { return self.info.training.dump(); }
 
@@ -249,6 +246,7 @@ struct TrainingRun {
   ModelPointer model;
   DatasetPointer data;
   Trainer trainer;
+  Json notes;
 };
 
 struct EvaluationRun {
@@ -257,18 +255,46 @@ struct EvaluationRun {
   Evaluation evaluation;
 };
 
-std::shared_ptr<TrainingRun> start_training(ModelPointer model, DatasetPointer data,
-                                            TrainOptions options) {
-  const TrainerOptions trainer{.optimizer = {.name = options["optimizer"].as<std::string>(),
-                                             .lr = options["lr"].as<double>(),
-                                             .weight_decay = options["weightDecay"].as<double>(),
-                                             .momentum = options["momentum"].as<double>(),
-                                             .nesterov = options["nesterov"].as<bool>()},
-                               .batch_size = options["batchSize"].as<int>(),
-                               .seed = seed_of(options["seed"].as<double>()),
-                               .shuffle = options["shuffle"].as<bool>()};
+std::shared_ptr<TrainingRun> run_with(const ModelPointer& model, const DatasetPointer& data,
+                                      const TrainerOptions& options, Json notes) {
   return std::shared_ptr<TrainingRun>(
-      new TrainingRun{model, data, Trainer(model->model, *data, trainer)});
+      new TrainingRun{model, data, Trainer(model->model, *data, options), std::move(notes)});
+}
+
+std::shared_ptr<TrainingRun> start_training(ModelPointer model, DatasetPointer data, String recipe,
+                                            String notes) {
+  return run_with(model, data,
+                  recipe_from_json(parse_json(string_of(recipe), "the settings"), "the settings"),
+                  parse_json(string_of(notes), "the notes"));
+}
+
+std::shared_ptr<TrainingRun> resume_run(ModelPointer model, DatasetPointer data, DatasetPointer val,
+                                        Bytes file, String recipe) {
+  const TrainingState state = read_training_state(bytes_of(file), "the training state");
+  const std::shared_ptr<TrainingRun> run = run_with(
+      model, data, options_of(state, parse_json(string_of(recipe), "the settings")), state.notes);
+  resume_training(run->trainer, state, val.get());
+  return run;
+}
+
+bool training_epoch_ended(TrainingRun& run) { return run.trainer.epoch_ended(); }
+bool training_finished(TrainingRun& run) { return run.trainer.finished(); }
+bool training_finish(TrainingRun& run) { return run.trainer.finish(); }
+void training_end_epoch(TrainingRun& run, ValScores scores) {
+  if (scores.isUndefined()) {
+    run.trainer.end_epoch();
+  } else {
+    run.trainer.end_epoch(scores["loss"].as<double>(), scores["accuracy"].as<double>());
+  }
+}
+std::string training_progress(TrainingRun& run) {
+  return progress_json(run.trainer.progress()).dump();
+}
+std::string training_recipe(TrainingRun& run) { return recipe_json(run.trainer.options()).dump(); }
+std::string training_notes(TrainingRun& run) { return run.notes.dump(); }
+Bytes training_state(TrainingRun& run, DatasetPointer val) {
+  return Bytes(
+      copied<std::uint8_t>("Uint8Array", save_training_state(run.trainer, val.get(), run.notes)));
 }
 
 Step training_step(TrainingRun& run) {
@@ -326,9 +352,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
   emscripten::register_type<Bytes>("Uint8Array");
   emscripten::register_type<Indices>("Uint32Array");
   emscripten::register_type<Floats>("Float32Array");
-  emscripten::register_type<TrainOptions>(
-      "{ optimizer: string; lr: number; momentum: number; weightDecay: number; nesterov: boolean; "
-      "batchSize: number; seed: number; shuffle: boolean }");
+  emscripten::register_type<ValScores>("{ loss: number; accuracy: number } | undefined");
   emscripten::register_type<SplitIndices>("{ train: Uint32Array; val: Uint32Array }");
   emscripten::register_type<Summary>(
       "{ name: string; input: [number, number, number]; classes: string[]; parameters: number; "
@@ -371,7 +395,6 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .class_function("create", guarded<&create_model>)
       .class_function("load", guarded<&load>)
       .function("save", guarded<&model_save>)
-      .function("restore", guarded<&model_restore>)
       .function("spec", guarded<&model_spec>)
       .function("training", guarded<&model_training>)
       .function("summary", guarded<&model_summary>)
@@ -388,7 +411,16 @@ EMSCRIPTEN_BINDINGS(pinhole) {
   class_<TrainingRun>("TrainingRun")
       .smart_ptr<std::shared_ptr<TrainingRun>>("TrainingRunPointer")
       .class_function("start", guarded<&start_training>)
-      .function("step", guarded<&training_step>);
+      .class_function("resume", guarded<&resume_run>)
+      .function("step", guarded<&training_step>)
+      .function("epochEnded", guarded<&training_epoch_ended>)
+      .function("endEpoch", guarded<&training_end_epoch>)
+      .function("finished", guarded<&training_finished>)
+      .function("finish", guarded<&training_finish>)
+      .function("progress", guarded<&training_progress>)
+      .function("recipe", guarded<&training_recipe>)
+      .function("notes", guarded<&training_notes>)
+      .function("state", guarded<&training_state>);
 
   class_<EvaluationRun>("EvaluationRun")
       .smart_ptr<std::shared_ptr<EvaluationRun>>("EvaluationRunPointer")

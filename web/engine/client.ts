@@ -27,6 +27,7 @@ import type {
   StepEvent,
   TrainSettings,
   TrainingRecord,
+  TrainingStateEvent,
   Variant,
 } from './types.js';
 
@@ -328,6 +329,19 @@ export interface TrainOptions extends TrainSettings {
   onEpoch?: (event: EpochEvent) => void;
   /** Aborting is stop(). */
   signal?: AbortSignal;
+  /**
+   * Called with the whole state of the training after every epoch and when it is stopped: keep the latest one, and nothing is
+   * lost when the tab goes away.
+   */
+  onState?: (event: TrainingStateEvent) => void;
+  /** onState every so many steps too. */
+  stateSteps?: number;
+  /**
+   * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause.
+   * The model must be one of the same spec, the images the same in the same order. Settings that are left out are the state's;
+   * those that are given must agree with it.
+   */
+  resumeFrom?: Uint8Array | ArrayBuffer | Blob;
 }
 
 /**
@@ -378,13 +392,24 @@ export class Model {
 
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
-    const { val, onStep, onEpoch, signal, ...settings } = options;
+    const { val, onStep, onEpoch, onState, stateSteps, resumeFrom, signal, ...settings } = options;
     const { done, tell } = this.connection.start(
       'train',
-      { model: this.handle, data: data.handle, ...(val && { val: val.handle }), settings },
+      {
+        model: this.handle,
+        data: data.handle,
+        ...(val && { val: val.handle }),
+        settings,
+        ...(resumeFrom && { resumeFrom }),
+        keepStates: onState !== undefined,
+        ...(stateSteps !== undefined && { stateSteps }),
+      },
       {
         signal,
         onProgress: (progress) => {
+          if (progress.type === 'state') {
+            onState?.({ state: progress.state, step: progress.step, epoch: progress.epoch });
+          }
           if (progress.type !== 'training') return;
           for (const step of progress.steps) onStep?.(step);
           if (progress.epoch) onEpoch?.(progress.epoch);

@@ -28,8 +28,6 @@ export interface CoreDataset extends CoreObject {
 export interface CoreModel extends CoreObject {
   /** `training`: JSON that is kept in the file. */
   save(training: string): Uint8Array;
-  /** Takes over the weights of a file that save() of this model gave; not while anything runs on it. */
-  restore(backend: CoreBackend, file: Uint8Array): void;
   /** JSON. */
   spec(): string;
   /** JSON. */
@@ -46,17 +44,6 @@ export interface CoreModel extends CoreObject {
   classify(image: CoreImage): Float32Array;
 }
 
-export interface CoreTrainOptions {
-  optimizer: string;
-  lr: number;
-  momentum: number;
-  weightDecay: number;
-  nesterov: boolean;
-  batchSize: number;
-  seed: number;
-  shuffle: boolean;
-}
-
 export interface CoreStep {
   step: number;
   epoch: number;
@@ -68,6 +55,45 @@ export interface CoreStep {
 
 export interface CoreTrainingRun extends CoreObject {
   step(): CoreStep;
+  /** The last step of an epoch is done, endEpoch() is due. */
+  epochEnded(): boolean;
+  endEpoch(scores: { loss: number; accuracy: number } | undefined): void;
+  finished(): boolean;
+  /** Gives the model the weights that it is to keep. False when it has them already. */
+  finish(): boolean;
+  /** JSON: CoreProgress. */
+  progress(): string;
+  /** JSON: the options in use, defaults included. */
+  recipe(): string;
+  /** JSON: what start() was given, or the state held. */
+  notes(): string;
+  /** The bytes to go on from. */
+  state(val: CoreDataset | null): Uint8Array;
+}
+
+/** Where a training stands, in the words of the files. */
+export interface CoreProgress {
+  epoch: number;
+  step: number;
+  /** The epoch that was best on the validation images; 0: none yet. */
+  best_epoch: number;
+  history: {
+    epoch: number;
+    train_loss: number;
+    train_accuracy: number;
+    val_loss: number | null;
+    val_accuracy: number | null;
+  }[];
+}
+
+/** A recipe's JSON with every key. */
+export interface CoreRecipe {
+  epochs: number;
+  batch_size: number;
+  optimizer: { name: string; lr: number; weight_decay: number; momentum: number; nesterov: boolean };
+  seed: number;
+  shuffle: boolean;
+  keep: 'last' | 'best';
 }
 
 export interface CoreEvaluationRun extends CoreObject {
@@ -93,7 +119,17 @@ export interface Core {
     create(backend: CoreBackend, spec: string, classes: string[], seed: number): CoreModel;
     load(backend: CoreBackend, file: Uint8Array, what: string): CoreModel;
   };
-  TrainingRun: { start(model: CoreModel, data: CoreDataset, options: CoreTrainOptions): CoreTrainingRun };
+  /** `recipe`, `notes`: JSON. Keys that the recipe lacks have defaults, or in resume() the state's values. */
+  TrainingRun: {
+    start(model: CoreModel, data: CoreDataset, recipe: string, notes: string): CoreTrainingRun;
+    resume(
+      model: CoreModel,
+      data: CoreDataset,
+      val: CoreDataset | null,
+      state: Uint8Array,
+      recipe: string,
+    ): CoreTrainingRun;
+  };
   EvaluationRun: { start(model: CoreModel, data: CoreDataset, batchSize: number): CoreEvaluationRun };
 }
 

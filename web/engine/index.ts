@@ -2,5 +2,6 @@
 // The same in browsers and in Node 20; nothing here blocks the caller.
 
 export { load, Dataset, Model, Pinhole } from './client.js';
+export { describeState } from './trainingState.js';
 export type { TrainingRun, TrainOptions } from './client.js';
 export type * from './types.js';

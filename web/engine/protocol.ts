@@ -21,6 +21,7 @@ import type {
   StepEvent,
   TrainSettings,
   TrainingRecord,
+  TrainingStateEvent,
 } from './types.js';
 
 export type Handle = number;
@@ -52,7 +53,15 @@ export interface Calls {
   saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
   classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };
   train: {
-    takes: { model: Handle; data: Handle; val?: Handle; settings: TrainSettings };
+    takes: {
+      model: Handle;
+      data: Handle;
+      val?: Handle;
+      settings: TrainSettings;
+      resumeFrom?: Uint8Array | ArrayBuffer | Blob;
+      keepStates: boolean;
+      stateSteps?: number;
+    };
     gives: { history: History; training: TrainingRecord };
   };
   evaluate: { takes: { model: Handle; data: Handle; batchSize: number }; gives: Evaluation };
@@ -88,6 +97,7 @@ export type ToWorker = CallMessage | StopMessage | PauseMessage;
 /** From the worker, while a call runs. Steps come in small batches, so that a fast training does not flood the page. */
 export type Progress =
   | { type: 'training'; steps: StepEvent[]; epoch?: EpochEvent }
+  | ({ type: 'state' } & TrainingStateEvent)
   | { type: 'evaluating'; at: EvaluationProgress }
   | { type: 'adding'; at: AddProgress };
 

@@ -1,12 +1,12 @@
 // The training record that a saved file carries, in the words of native_train's. Counts and options only: nothing about the
 // machine, no file names, which are nobody's business but the owner's.
 
-import type { CheckedSettings } from './settings.js';
+import type { CoreRecipe } from './core.js';
 import type { EngineInfo, History, TrainingRecord } from './types.js';
 
 export interface RecordFacts {
   info: EngineInfo;
-  settings: CheckedSettings;
+  recipe: CoreRecipe;
   /** The model had been trained before, or came from a file. */
   init: boolean;
   history: History;
@@ -17,7 +17,7 @@ export interface RecordFacts {
 
 export function trainingRecord({
   info,
-  settings,
+  recipe,
   init,
   history,
   classes,
@@ -27,6 +27,7 @@ export function trainingRecord({
   const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
   const byClass = (counts: readonly number[]): Record<string, number> =>
     Object.fromEntries(classes.map((name, c) => [name, counts[c] ?? 0]));
+  const { optimizer } = recipe;
   const lastEpoch = history.epochs.at(-1);
   return {
     program: `pinhole (WebAssembly, ${info.variant})`,
@@ -39,16 +40,16 @@ export function trainingRecord({
       ...(valCounts && { val_images_of_class: byClass(valCounts) }),
     },
     options: {
-      epochs: settings.epochs,
-      batch_size: settings.batchSize,
+      epochs: recipe.epochs,
+      batch_size: recipe.batch_size,
       optimizer: {
-        name: settings.optimizer,
-        lr: settings.lr,
-        weight_decay: settings.weightDecay,
-        ...(settings.optimizer === 'sgd' && { momentum: settings.momentum, nesterov: settings.nesterov }),
+        name: optimizer.name,
+        lr: optimizer.lr,
+        weight_decay: optimizer.weight_decay,
+        ...(optimizer.name === 'sgd' && { momentum: optimizer.momentum, nesterov: optimizer.nesterov }),
       },
-      seed: settings.seed,
-      shuffle: settings.shuffle,
+      seed: recipe.seed,
+      shuffle: recipe.shuffle,
       init,
     },
     history: history.epochs.map((epoch) => ({

@@ -1,6 +1,5 @@
 // Checks of numbers that come from JavaScript: Embind would turn a wrong one into another number without a word.
 
-import type { CoreTrainOptions } from './core.js';
 import type { TrainSettings } from './types.js';
 
 function shown(value: unknown): string {
@@ -35,31 +34,35 @@ function flag(name: string, value: unknown, fallback: boolean): boolean {
   throw new Error(`${name} expected true or false, got ${shown(value)}`);
 }
 
-export interface CheckedSettings extends CoreTrainOptions {
-  epochs: number;
-  keep: 'last' | 'best';
-}
-
-function oneOf<Word extends string>(name: string, value: unknown, words: readonly [Word, ...Word[]]): Word {
-  if (value === undefined) return words[0];
+function oneOf<Word extends string>(name: string, value: unknown, words: readonly Word[]): Word {
   const found = words.find((word) => word === value);
   if (found !== undefined) return found;
   throw new Error(`${name} expected ${words.map((word) => `'${word}'`).join(' or ')}, got ${shown(value)}`);
 }
 
-/** With the defaults that native_train has. */
-export function checkedSettings(settings: TrainSettings): CheckedSettings {
+function optional<Value>(value: unknown, check: (value: unknown) => Value): Value | undefined {
+  return value === undefined ? undefined : check(value);
+}
+
+/** The settings that were given, in the words of a recipe file; the core knows the defaults. */
+export function recipeOf(settings: TrainSettings): Record<string, unknown> {
+  const whole = (name: string) => (value: unknown) => wholeNumber(name, value, 0, 1);
+  const real = (name: string) => (value: unknown) => number(name, value, 0);
+  const yes = (name: string) => (value: unknown) => flag(name, value, false);
+  const optimizer = {
+    name: settings.optimizer,
+    lr: optional(settings.lr, real('lr')),
+    weight_decay: optional(settings.weightDecay, real('weightDecay')),
+    momentum: optional(settings.momentum, real('momentum')),
+    nesterov: optional(settings.nesterov, yes('nesterov')),
+  };
   return {
-    epochs: wholeNumber('epochs', settings.epochs, 10, 1),
-    batchSize: wholeNumber('batchSize', settings.batchSize, 32, 1),
-    optimizer: settings.optimizer ?? 'adam',
-    lr: number('lr', settings.lr, 1e-3),
-    momentum: number('momentum', settings.momentum, 0.9),
-    nesterov: flag('nesterov', settings.nesterov, false),
-    weightDecay: number('weightDecay', settings.weightDecay, 0),
-    seed: seedNumber(settings.seed),
-    shuffle: flag('shuffle', settings.shuffle, true),
-    keep: oneOf('keep', settings.keep, ['last', 'best']),
+    epochs: optional(settings.epochs, whole('epochs')),
+    batch_size: optional(settings.batchSize, whole('batchSize')),
+    optimizer,
+    seed: optional(settings.seed, seedNumber),
+    shuffle: optional(settings.shuffle, yes('shuffle')),
+    keep: optional(settings.keep, (value) => oneOf('keep', value, ['last', 'best'])),
   };
 }
 

@@ -1,9 +1,16 @@
 // The loops around the core's steps. Between any two steps other messages are let in, so that a stop is seen and other calls
 // are answered. The sums are native_train's: means over the images of an epoch, each taken in its step, before its update.
 
-import type { Core, CoreDataset, CoreEvaluationRun, CoreModel } from './core.js';
+import type {
+  Core,
+  CoreDataset,
+  CoreEvaluationRun,
+  CoreModel,
+  CoreProgress,
+  CoreRecipe,
+  CoreTrainingRun,
+} from './core.js';
 import { yieldToMessages } from './environment.js';
-import type { CheckedSettings } from './settings.js';
 import type { EpochEvent, Evaluation, EvaluationProgress, History, StepEvent } from './types.js';
 
 /** Milliseconds between two progress messages: more of them than a screen can show only cost time. */
@@ -14,103 +21,96 @@ const secondsSince = (start: number): number => Math.max((performance.now() - st
 export interface TrainingCall {
   core: Core;
   model: CoreModel;
-  data: CoreDataset;
   val: CoreDataset | undefined;
-  settings: CheckedSettings;
+  /** Begins a training or goes on with one. */
+  start: () => CoreTrainingRun;
   stopped: () => boolean;
   /** Settles when the training may go on; undefined while it is not paused. */
   paused: () => Promise<void> | undefined;
   report: (steps: StepEvent[], epoch?: EpochEvent) => void;
-  /** Gives the model weights that its save() gave before. */
-  restore: (file: Uint8Array) => void;
+  /** Gets the training's state after every epoch, after every `stateSteps` steps and when it is stopped. */
+  keep?: ((state: Uint8Array, at: { epoch: number; step: number }) => void) | undefined;
+  stateSteps: number | undefined;
 }
 
-/** The epoch that was best on the validation set, and the model as it was then. */
-interface Best {
-  epoch: number;
-  accuracy: number;
-  loss: number;
-  file: Uint8Array;
+export interface TrainingEnd {
+  history: History;
+  recipe: CoreRecipe;
+  /** The model had been trained before, or came from a file. */
+  init: boolean;
 }
 
-function isBetter(scores: { accuracy: number; loss: number }, than: Best | undefined): boolean {
-  return !than || scores.accuracy > than.accuracy || (scores.accuracy === than.accuracy && scores.loss < than.loss);
+const progressOf = (run: CoreTrainingRun): CoreProgress => JSON.parse(run.progress()) as CoreProgress;
+
+function epochEvent(row: CoreProgress['history'][number], seconds: number): EpochEvent {
+  const event: EpochEvent = { epoch: row.epoch, trainLoss: row.train_loss, trainAccuracy: row.train_accuracy, seconds };
+  if (row.val_loss !== null && row.val_accuracy !== null)
+    Object.assign(event, { valLoss: row.val_loss, valAccuracy: row.val_accuracy });
+  return event;
 }
 
-export async function trainLoop({
-  core,
-  model,
-  data,
-  val,
-  settings,
-  stopped,
-  paused,
-  report,
-  restore,
-}: TrainingCall): Promise<History> {
-  const history: History = { epochs: [], steps: 0, stopped: false, seconds: 0 };
-  const run = core.TrainingRun.start(model, data, settings);
+export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
+  const { core, model, val, stopped, paused, report, keep, stateSteps } = call;
+  const run = call.start();
   let steps: StepEvent[] = [];
   let lastReport = -Infinity;
-  let best: Best | undefined;
-  const keepsBest = settings.keep === 'best' && val !== undefined;
   const flush = (epoch?: EpochEvent): void => {
     if (steps.length > 0 || epoch) report(steps, epoch);
     steps = [];
     lastReport = performance.now();
   };
   try {
-    for (let epoch = 1; epoch <= settings.epochs; ++epoch) {
-      let images = 0,
-        correct = 0,
-        lossSum = 0,
-        seconds = 0,
-        ended = false;
-      while (!ended) {
+    const recipe = JSON.parse(run.recipe()) as CoreRecipe;
+    const { init } = JSON.parse(run.notes()) as { init?: boolean };
+    const before = progressOf(run);
+    const history: History = {
+      epochs: before.history.map((row) => epochEvent(row, 0)),
+      steps: before.step,
+      stopped: false,
+      seconds: 0,
+    };
+    const keepState = (): void => {
+      if (!keep) return;
+      const { epoch, step } = progressOf(run);
+      keep(run.state(val ?? null), { epoch, step });
+    };
+    while (!run.finished()) {
+      let seconds = 0;
+      while (!run.epochEnded()) {
         await yieldToMessages();
         await paused();
         if (stopped()) break;
         const start = performance.now();
-        const step = run.step();
+        const { step, epoch, images, loss, correct } = run.step();
         const stepSeconds = secondsSince(start);
         seconds += stepSeconds;
-        images += step.images;
-        correct += step.correct;
-        lossSum += step.loss * step.images;
-        ended = step.endOfEpoch;
-        history.steps = step.step;
-        const { loss } = step;
-        steps.push({
-          step: step.step,
-          epoch,
-          loss,
-          images: step.images,
-          correct: step.correct,
-          imagesPerSecond: step.images / stepSeconds,
-        });
+        history.steps = step;
+        steps.push({ step, epoch, loss, images, correct, imagesPerSecond: images / stepSeconds });
+        if (stateSteps !== undefined && step % stateSteps === 0) keepState();
         if (performance.now() - lastReport >= progressInterval) flush();
       }
       history.seconds += seconds;
-      if (!ended) break;
-      const event: EpochEvent = { epoch, trainLoss: lossSum / images, trainAccuracy: correct / images, seconds };
-      const scores = val && (await evaluateLoop({ core, model, data: val, batchSize: settings.batchSize, stopped }));
-      if (scores) {
-        const { loss, accuracy } = scores;
-        Object.assign(event, { valLoss: loss, valAccuracy: accuracy });
-        if (keepsBest && isBetter(scores, best)) best = { epoch, loss, accuracy, file: model.save('{}') };
-      }
+      if (!run.epochEnded()) break;
+      const scores = val && (await evaluateLoop({ core, model, data: val, batchSize: recipe.batch_size, stopped }));
+      if (val && !scores) break; // stopped: the epoch is closed by whoever goes on
+      run.endEpoch(scores);
+      const row = progressOf(run).history.at(-1);
+      if (!row) throw new Error('the training lost its history');
+      const event = epochEvent(row, seconds);
       history.epochs.push(event);
       flush(event);
+      if (!stopped()) keepState();
     }
+    flush();
+    history.stopped = !run.finished();
+    if (stopped()) keepState();
+    if (recipe.keep === 'best' && val) history.bestEpoch = progressOf(run).best_epoch;
+    return { history, recipe, init: init === true };
   } finally {
     flush();
+    run.finish(); // after a failure too: what was learned before the loss exploded is worth keeping
     run.delete();
-    // After a failure too: what was learned before the loss exploded is worth keeping.
-    if (best) restore(best.file);
   }
-  if (keepsBest) history.bestEpoch = best?.epoch ?? 0;
-  history.stopped = history.epochs.length < settings.epochs;
-  return history;
 }
 
 export interface EvaluationCall {

@@ -196,8 +196,29 @@ export interface EpochEvent {
   /** Only when a validation set was given. */
   valLoss?: number;
   valAccuracy?: number;
-  /** Of training, validation not counted. */
+  /** Of training, validation not counted; 0 for an epoch from before a resume. */
   seconds: number;
+}
+
+/** All that a training needs to go on later: keep the bytes wherever they survive. */
+export interface TrainingStateEvent {
+  /** A file that `resumeFrom` and `native_train --resume` take. */
+  state: Uint8Array;
+  /** Steps taken, and the epoch they are in. */
+  step: number;
+  epoch: number;
+}
+
+/** What a training state says of itself. */
+export interface TrainingStateInfo {
+  spec: ModelSpec;
+  classes: string[];
+  epochs: number;
+  /** Epochs that are done. */
+  epochsDone: number;
+  step: number;
+  /** The options in use, in the words of a recipe file. */
+  recipe: Record<string, unknown>;
 }
 
 export interface History {

@@ -2,11 +2,11 @@
 // training step, an image) and lets other calls in between them; an object that such work uses is freed only when it has ended.
 
 import { decodeInBrowser } from './browserImage.js';
-import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject } from './core.js';
+import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject, CoreTrainingRun } from './core.js';
 import { listenToOwner, messageOf, yieldToMessages } from './environment.js';
 import type { CallMessage, CallName, Calls, Handle, ModelCreated, Part, Progress } from './protocol.js';
 import { trainingRecord } from './record.js';
-import { checkedSettings, labelIndex, seedNumber, wholeNumber } from './settings.js';
+import { labelIndex, recipeOf, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
 import type { EngineInfo, ImageSource, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
 import { loadCore } from './variants.js';
@@ -45,7 +45,8 @@ interface Call {
   /** Settles when the call may go on. */
   paused: Promise<void> | undefined;
   resume(): void;
-  progress(progress: Progress): void;
+  /** `transfer`: a buffer that is handed over instead of copied. */
+  progress(progress: Progress, transfer?: ArrayBufferLike): void;
 }
 
 let engine: Engine | undefined;
@@ -303,45 +304,52 @@ const answers: Answers = {
     });
   },
 
-  train({ model: modelHandle, data: dataHandle, val: valHandle, settings }, call) {
-    const { core, backend, info } = started();
+  train({ model: modelHandle, data: dataHandle, val: valHandle, settings, resumeFrom, keepStates, stateSteps }, call) {
+    const { core, info } = started();
     const model = modelOf(modelHandle),
       data = datasetOf(dataHandle);
     const val = valHandle === undefined ? undefined : datasetOf(valHandle);
     const sets = val ? [data, val] : [data];
-    const checked = checkedSettings(settings);
+    const recipe = JSON.stringify(recipeOf(settings));
+    const every = stateSteps === undefined ? undefined : wholeNumber('stateSteps', stateSteps, 1, 1);
     for (const set of sets) checkSameClasses(model, set);
     if (model.training) throw new Error('this model is being trained already');
     model.training = true;
     return using([model, ...sets], () =>
       reading(sets, async () => {
-        const init = model.trained;
-        model.trained = true;
-        const history = await trainLoop({
+        const state = resumeFrom && (await bytesOf(resumeFrom));
+        const start = (): CoreTrainingRun => {
+          const run = state
+            ? core.TrainingRun.resume(model.core, data.core, val?.core ?? null, state, recipe)
+            : core.TrainingRun.start(model.core, data.core, recipe, JSON.stringify({ init: model.trained }));
+          model.trained = true;
+          return run;
+        };
+        const ended = await trainLoop({
           core,
           model: model.core,
-          data: data.core,
           val: val?.core,
-          settings: checked,
+          start,
+          stateSteps: every,
           stopped: () => call.stopped,
           paused: () => call.paused,
           report: (steps, epoch) => {
             call.progress({ type: 'training', steps, ...(epoch && { epoch }) });
           },
-          restore: (file) => {
-            model.core.restore(backend, file);
-          },
+          keep: keepStates
+            ? (bytes, at) => {
+                call.progress({ type: 'state', state: bytes, ...at }, bytes.buffer);
+              }
+            : undefined,
         });
         const training = trainingRecord({
           info,
-          settings: checked,
-          init,
-          history,
+          ...ended,
           classes: data.classes,
           trainCounts: data.core.counts(),
           valCounts: val?.core.counts(),
         });
-        return { history, training };
+        return { history: ended.history, training };
       }),
     ).finally(() => {
       model.training = false;
@@ -393,8 +401,8 @@ async function answer({ id, name, takes }: CallMessage): Promise<void> {
     stopped: false,
     paused: undefined,
     resume: () => undefined,
-    progress: (progress) => {
-      owner.post({ kind: 'progress', id, progress });
+    progress: (progress, transfer) => {
+      owner.post({ kind: 'progress', id, progress }, transfer instanceof ArrayBuffer ? [transfer] : []);
     },
   };
   calls.set(id, call);

@@ -1,0 +1,145 @@
+#include "recipe.h"
+
+#include <cmath>
+
+#include "error.h"
+#include "json.h"
+
+namespace pinhole {
+
+namespace {
+
+/// One object of a recipe, read key by key; in the end no key may be left over.
+class Reader {
+ public:
+  Reader(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
+    if (!object.is_object()) throw Error(text(where_, " expected an object, got ", object.dump()));
+  }
+
+  template <class Whole>
+  void whole(const char* key, Whole& value, std::uint64_t least, std::uint64_t largest) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    if (!found->is_number_integer() ||
+        (!found->is_number_unsigned() && found->get<std::int64_t>() < 0) ||
+        found->get<std::uint64_t>() < least || found->get<std::uint64_t>() > largest) {
+      fail(key, text("a whole number from ", least, " to ", largest), *found);
+    }
+    value = static_cast<Whole>(found->get<std::uint64_t>());
+  }
+  /// Ranges are checked by whoever uses the number.
+  void number(const char* key, double& value) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    if (!found->is_number()) fail(key, "a number", *found);
+    value = found->get<double>();
+  }
+  void flag(const char* key, bool& value) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    if (!found->is_boolean()) fail(key, "true or false", *found);
+    value = found->get<bool>();
+  }
+  void name(const char* key, std::string& value) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    if (!found->is_string()) fail(key, "a name", *found);
+    value = found->get<std::string>();
+  }
+  const Json* find(const char* key) {
+    used_.emplace_back(key);
+    const auto found = object_.find(key);
+    return found == object_.end() ? nullptr : &*found;
+  }
+  void check_all_used() const {
+    for (const auto& item : object_.items()) {
+      if (std::find(used_.begin(), used_.end(), item.key()) == used_.end())
+        throw Error(text(where_, " has a key \"", item.key(), "\" that nothing knows"));
+    }
+  }
+  [[noreturn]] void fail(const char* key, std::string_view expected, const Json& got) const {
+    throw Error(text(where_, ": \"", key, "\" expected ", expected, ", got ", got.dump()));
+  }
+
+ private:
+  const Json& object_;
+  std::string where_;
+  std::vector<std::string> used_;
+};
+
+constexpr std::uint64_t kLargestInt = 2'147'483'647;
+
+void read_optimizer(const Json& json, std::string_view what, OptimizerOptions& optimizer) {
+  Reader reader(json, text(what, ": \"optimizer\""));
+  reader.name("name", optimizer.name);
+  reader.number("lr", optimizer.lr);
+  reader.number("weight_decay", optimizer.weight_decay);
+  reader.number("momentum", optimizer.momentum);
+  reader.flag("nesterov", optimizer.nesterov);
+  reader.number("beta1", optimizer.beta1);
+  reader.number("beta2", optimizer.beta2);
+  reader.number("eps", optimizer.eps);
+  reader.check_all_used();
+}
+
+/// The first value in which two objects with the same keys differ: "optimizer.lr 0.1, here 0.2".
+std::string first_difference(const Json& then, const Json& now, const std::string& prefix = {}) {
+  for (const auto& item : then.items()) {
+    const Json& other = now.at(item.key());
+    if (item.value() == other) continue;
+    const std::string key = prefix + item.key();
+    if (item.value().is_object() && other.is_object() && item.value().size() == other.size()) {
+      std::string inner = first_difference(item.value(), other, key + '.');
+      if (!inner.empty()) return inner;
+      continue;
+    }
+    return text(key, ' ', item.value().dump(), ", here ", other.dump());
+  }
+  return {};
+}
+
+}  // namespace
+
+TrainerOptions recipe_from_json(const Json& json, std::string_view what,
+                                const TrainerOptions& defaults) {
+  TrainerOptions options = defaults;
+  Reader reader(json, std::string(what));
+  reader.whole("epochs", options.epochs, 1, 1'000'000);
+  reader.whole("batch_size", options.batch_size, 1, kLargestInt);
+  if (const Json* found = reader.find("optimizer")) read_optimizer(*found, what, options.optimizer);
+  // 2^53: the largest number that JavaScript keeps exactly would do, but the command line knows more.
+  reader.whole("seed", options.seed, 0, std::numeric_limits<std::uint64_t>::max());
+  reader.flag("shuffle", options.shuffle);
+  std::string keep = options.keep_best ? "best" : "last";
+  reader.name("keep", keep);
+  if (keep != "best" && keep != "last") reader.fail("keep", "\"last\" or \"best\"", keep);
+  options.keep_best = keep == "best";
+  reader.check_all_used();
+  return options;
+}
+
+Json recipe_json(const TrainerOptions& options) {
+  const OptimizerOptions& o = options.optimizer;
+  return {{"epochs", options.epochs},
+          {"batch_size", options.batch_size},
+          {"optimizer",
+           {{"name", o.name},
+            {"lr", o.lr},
+            {"weight_decay", o.weight_decay},
+            {"momentum", o.momentum},
+            {"nesterov", o.nesterov},
+            {"beta1", o.beta1},
+            {"beta2", o.beta2},
+            {"eps", o.eps}}},
+          {"seed", options.seed},
+          {"shuffle", options.shuffle},
+          {"keep", options.keep_best ? "best" : "last"}};
+}
+
+std::string recipe_difference(const TrainerOptions& then, const TrainerOptions& now) {
+  TrainerOptions same_end = then;
+  same_end.epochs = now.epochs;
+  return first_difference(recipe_json(same_end), recipe_json(now));
+}
+
+}  // namespace pinhole

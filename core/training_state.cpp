@@ -1,0 +1,213 @@
+#include "training_state.h"
+
+#include "error.h"
+#include "recipe.h"
+
+namespace pinhole {
+
+namespace {
+
+constexpr std::string_view kFormat = "pinhole-training/1";
+constexpr std::string_view kModel = "model.";
+constexpr std::string_view kOptimizer = "optimizer.";
+constexpr std::string_view kBest = "best.";
+
+Json number_or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+std::optional<double> optional_number(const Json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+}
+
+Json images_json(const ImageDataset& data) {
+  return {{"images", data.size()}, {"fingerprint", data.fingerprint()}};
+}
+
+TrainerProgress progress_from(const Json& json) {
+  TrainerProgress progress{.epoch = json.at("epoch").get<int>(),
+                           .step = json.at("step").get<std::int64_t>(),
+                           .position = json.at("position").get<std::size_t>(),
+                           .loss_sum = json.at("loss_sum").get<double>(),
+                           .correct = json.at("correct").get<std::int64_t>(),
+                           .history = {},
+                           .best_epoch = json.at("best_epoch").get<int>()};
+  for (const Json& row : json.at("history")) {
+    progress.history.push_back({.epoch = row.at("epoch").get<int>(),
+                                .train_loss = row.at("train_loss").get<double>(),
+                                .train_accuracy = row.at("train_accuracy").get<double>(),
+                                .val_loss = optional_number(row.at("val_loss")),
+                                .val_accuracy = optional_number(row.at("val_accuracy"))});
+  }
+  return progress;
+}
+
+Json parsed(const Safetensors& file, const char* key, std::string_view what) {
+  const auto found = file.metadata.find(key);
+  if (found == file.metadata.end())
+    throw Error(text(what, " has no \"", key, "\" in its metadata"));
+  return parse_json(found->second, text(what, ": \"", key, '"'));
+}
+
+void check_images(const TrainingState& state, const Json& then, const ImageDataset* now,
+                  std::string_view purpose) {
+  const std::size_t images = now == nullptr ? 0 : now->size();
+  const auto had = then.is_null() ? 0 : then.at("images").get<std::size_t>();
+  if (had != images) {
+    throw Error(
+        text(state.what, " was made with ", had, " images ", purpose, ", here are ", images));
+  }
+  if (now != nullptr && then.at("fingerprint").get<std::string>() != now->fingerprint()) {
+    throw Error(text(state.what, " was made with other images ", purpose,
+                     ": as many, but their pixels, labels or order differ"));
+  }
+}
+
+const StoredTensor& tensor_of(const TrainingState& state, const std::string& name) {
+  const auto found = state.file.tensors.find(name);
+  if (found == state.file.tensors.end())
+    throw Error(text(state.what, " has no tensor \"", name, '"'));
+  return found->second;
+}
+
+/// The tensors `prefix`name of all parameters.
+std::vector<Tensor> read_values(const TrainingState& state, std::string_view prefix,
+                                const std::vector<Parameter*>& parameters) {
+  std::vector<Tensor> values(parameters.size());
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const std::string name = text(prefix, parameters[i]->name);
+    from_torch(tensor_of(state, name), *parameters[i], values[i], text(state.what, ": ", name));
+  }
+  return values;
+}
+
+OptimizerState read_optimizer(const TrainingState& state, const Json& steps,
+                              const OptimizerState& kind,
+                              const std::vector<Parameter*>& parameters) {
+  OptimizerState out{.steps = steps.get<std::vector<std::int64_t>>(), .moments = {}};
+  if (!out.steps.empty() && out.steps.size() != parameters.size())
+    throw Error(text(state.what, " does not fit the model: it counts the updates of ",
+                     out.steps.size(), " parameters, expected ", parameters.size()));
+  for (const OptimizerState::Moment& moment : kind.moments) {
+    OptimizerState::Moment read{.name = moment.name,
+                                .values = std::vector<Tensor>(out.steps.size())};
+    for (std::size_t i = 0; i < out.steps.size(); ++i) {
+      if (out.steps[i] == 0) continue;
+      const std::string name = text(kOptimizer, moment.name, '.', parameters[i]->name);
+      from_torch(tensor_of(state, name), *parameters[i], read.values[i],
+                 text(state.what, ": ", name));
+    }
+    out.moments.push_back(std::move(read));
+  }
+  return out;
+}
+
+/// What the JSON library says of a value of another type, in our words.
+template <class Read>
+auto checked(std::string_view what, const Read& read) {
+  try {
+    return read();
+  } catch (const Json::exception&) {
+    throw Error(text(what, " is damaged: its record cannot be read"));
+  }
+}
+
+}  // namespace
+
+Json progress_json(const TrainerProgress& progress) {
+  Json history = Json::array();
+  for (const EpochResult& epoch : progress.history) {
+    history.push_back({{"epoch", epoch.epoch},
+                       {"train_loss", epoch.train_loss},
+                       {"train_accuracy", epoch.train_accuracy},
+                       {"val_loss", number_or_null(epoch.val_loss)},
+                       {"val_accuracy", number_or_null(epoch.val_accuracy)}});
+  }
+  return {{"epoch", progress.epoch},       {"step", progress.step},
+          {"position", progress.position}, {"loss_sum", progress.loss_sum},
+          {"correct", progress.correct},   {"best_epoch", progress.best_epoch},
+          {"history", std::move(history)}};
+}
+
+std::vector<std::uint8_t> save_training_state(Trainer& trainer, const ImageDataset* val,
+                                              const Json& notes) {
+  Safetensors file;
+  const auto store = [&](std::string_view prefix, const Parameter& parameter,
+                         const Tensor& values) {
+    file.tensors[text(prefix, parameter.name)] = to_torch(parameter, values);
+  };
+  const std::vector<Parameter*> weights = trainer.weights();
+  for (const Parameter* p : weights) store(kModel, *p, p->value);
+  const std::vector<Tensor>& best = trainer.best_weights();
+  for (std::size_t i = 0; i < best.size(); ++i) store(kBest, *weights[i], best[i]);
+  const std::vector<Parameter*> parameters = trainer.model().parameters();
+  const OptimizerState& optimizer = trainer.optimizer().state();
+  for (const OptimizerState::Moment& moment : optimizer.moments) {
+    for (std::size_t i = 0; i < moment.values.size(); ++i) {
+      if (moment.values[i].size() == 0) continue;
+      store(text(kOptimizer, moment.name, '.'), *parameters[i], moment.values[i]);
+    }
+  }
+  Json progress = progress_json(trainer.progress());
+  progress["updates"] = optimizer.steps;
+  file.metadata["spec"] = trainer.model().spec().dump();
+  file.metadata["classes"] = Json(trainer.data().classes()).dump();
+  file.metadata["recipe"] = recipe_json(trainer.options()).dump();
+  file.metadata["progress"] = progress.dump();
+  file.metadata["data"] = Json{{"train", images_json(trainer.data())},
+                               {"val", val == nullptr ? Json(nullptr) : images_json(*val)}}
+                              .dump();
+  file.metadata["notes"] = notes.dump();
+  return write_checked(std::move(file), kFormat);
+}
+
+TrainingState read_training_state(std::span<const std::uint8_t> bytes, std::string_view what) {
+  TrainingState state;
+  state.what = what;
+  state.file = read_checked(bytes, what, kFormat, "training state");
+  state.spec = parsed(state.file, "spec", what);
+  state.recipe = parsed(state.file, "recipe", what);
+  state.notes = parsed(state.file, "notes", what);
+  const Json classes = parsed(state.file, "classes", what);
+  const Json progress = parsed(state.file, "progress", what);
+  checked(what, [&] {
+    state.classes = classes.get<std::vector<std::string>>();
+    state.progress = progress_from(progress);
+    return true;
+  });
+  return state;
+}
+
+TrainerOptions options_of(const TrainingState& state, const Json& asked) {
+  const TrainerOptions then = recipe_from_json(state.recipe, text("the recipe in ", state.what));
+  TrainerOptions now = recipe_from_json(asked, "the settings", then);
+  const std::string difference = recipe_difference(then, now);
+  if (!difference.empty()) throw Error(text(state.what, " was made with ", difference));
+  return now;
+}
+
+void resume_training(Trainer& trainer, const TrainingState& state, const ImageDataset* val) {
+  Model& model = trainer.model();
+  options_of(state, recipe_json(trainer.options()));
+  if (state.classes != trainer.data().classes())
+    throw Error(text(state.what, " was made with other classes: ", Json(state.classes).dump()));
+  if (state.spec != model.spec())
+    throw Error(text(state.what, " is of another model than ", model.name(), ": the specs differ"));
+  const std::vector<Parameter*> weights = trainer.weights();
+  const std::vector<Tensor> values = read_values(state, kModel, weights);
+  std::vector<Tensor> best;
+  if (trainer.options().keep_best && state.progress.best_epoch > 0)
+    best = read_values(state, kBest, weights);
+  const Json data = parsed(state.file, "data", state.what);
+  OptimizerState optimizer = checked(state.what, [&] {
+    check_images(state, data.at("train"), &trainer.data(), "to train on");
+    check_images(state, data.at("val"), val, "to validate on");
+    return read_optimizer(state, parsed(state.file, "progress", state.what).at("updates"),
+                          trainer.optimizer().state(), model.parameters());
+  });
+  trainer.set_progress(state.progress);
+  trainer.optimizer().state() = std::move(optimizer);
+  trainer.best_weights() = std::move(best);
+  for (std::size_t i = 0; i < weights.size(); ++i) set_value(*weights[i], values[i]);
+}
+
+}  // namespace pinhole
