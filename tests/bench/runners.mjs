@@ -46,17 +46,23 @@ export function processRunner(program, args, { env = {} } = {}) {
     else resolve?.(reply);
   });
   return {
-    ask: (request) =>
-      inTime(
-        new Promise((resolve, reject) => {
-          if (ended) {
-            reject(ended);
-            return;
-          }
-          waiting.push({ resolve, reject });
-          child.stdin.write(`${JSON.stringify(request)}\n`);
-        }),
-      ),
+    async ask(request) {
+      child.kill('SIGCONT');
+      try {
+        return await inTime(
+          new Promise((resolve, reject) => {
+            if (ended) {
+              reject(ended);
+              return;
+            }
+            waiting.push({ resolve, reject });
+            child.stdin.write(`${JSON.stringify(request)}\n`);
+          }),
+        );
+      } finally {
+        child.kill('SIGSTOP'); // threads that spin while they wait would take a core from the next engine
+      }
+    },
     async close() {
       child.kill('SIGKILL');
       await closed;
