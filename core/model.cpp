@@ -37,12 +37,19 @@ void check_spec(const Json& spec) {
                      format == spec.end() ? "nothing" : format->dump()));
   }
   for (const auto& [key, value] : spec.items()) {
-    if (key != "format" && key != "name" && key != "input" && key != "layers") {
-      throw Error(text("[model] unknown key \"", key, "\"; known are format, name, input, layers"));
+    if (key != "format" && key != "name" && key != "input" && key != "layers" &&
+        key != "pretrained") {
+      throw Error(text("[model] unknown key \"", key,
+                       "\"; known are format, name, input, layers, pretrained"));
     }
   }
   if (const auto name = spec.find("name"); name != spec.end() && !name->is_string()) {
     throw Error(text("[model] \"name\" expected a string, got ", name->dump()));
+  }
+  if (const auto pretrained = spec.find("pretrained");
+      pretrained != spec.end() && !pretrained->is_string()) {
+    throw Error(text("[model] \"pretrained\" expected the name of a file of weights, got ",
+                     pretrained->dump()));
   }
   const auto layers = spec.find("layers");
   if (layers == spec.end() || !layers->is_array() || layers->empty()) {
@@ -158,6 +165,7 @@ Model& Model::operator=(Model&&) noexcept = default;
 
 const Json& Model::spec() const { return impl_->spec; }
 std::string Model::name() const { return impl_->spec.value("name", "model"); }
+std::string Model::pretrained() const { return impl_->spec.value("pretrained", ""); }
 Backend& Model::backend() const { return *impl_->backend; }
 Shape Model::input_shape() const { return impl_->input; }
 int Model::outputs() const { return impl_->logits_shape.c; }

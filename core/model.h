@@ -24,6 +24,9 @@ class Model {
 
   const Json& spec() const;
   std::string name() const;
+  /// The name of the weights that training starts from, as the spec has it ("pretrained"); empty when from scratch. Whoever
+  /// builds a new model reads that file and calls load_pretrained.
+  std::string pretrained() const;
   Backend& backend() const;
   /// h, w, c of one image (n = 1).
   Shape input_shape() const;

@@ -402,7 +402,9 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
   }
 }
 
-void load_state_dict(Model& model, const Safetensors& file, std::string_view what) {
+namespace {
+
+void copy_state(Model& model, const Safetensors& file, std::string_view what, bool all) {
   std::string missing, unexpected, misshapen;
   const auto add = [](std::string& list, std::string_view entry) {
     list += text(list.empty() ? "" : ", ", entry);
@@ -411,7 +413,7 @@ void load_state_dict(Model& model, const Safetensors& file, std::string_view wha
   for (const Parameter* p : parameters) {
     const auto found = file.tensors.find(p->name);
     if (found == file.tensors.end()) {
-      add(missing, p->name);
+      if (all) add(missing, p->name);
     } else if (found->second.shape != torch_shape(*p)) {
       add(misshapen, text(p->name, " is ", shape_text(found->second.shape), ", expected ",
                           shape_text(torch_shape(*p))));
@@ -431,9 +433,21 @@ void load_state_dict(Model& model, const Safetensors& file, std::string_view wha
   report("wrong shape:", misshapen);
   if (!problems.empty()) throw Error(text(what, " does not fit ", model.name(), ": ", problems));
   for (Parameter* p : parameters) {
-    from_torch(file.tensors.at(p->name), *p, p->value, p->name);
+    const auto found = file.tensors.find(p->name);
+    if (found == file.tensors.end()) continue;
+    from_torch(found->second, *p, p->value, p->name);
     p->changed();
   }
+}
+
+}  // namespace
+
+void load_state_dict(Model& model, const Safetensors& file, std::string_view what) {
+  copy_state(model, file, what, true);
+}
+
+void load_pretrained(Model& model, const Safetensors& file, std::string_view what) {
+  copy_state(model, file, what, false);
 }
 
 }  // namespace pinhole

@@ -66,5 +66,8 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
 
 /// Copies the tensors of a state_dict into `model` (`--init`). Throws Error listing missing, unexpected and misshapen tensors.
 void load_state_dict(Model& model, const Safetensors& file, std::string_view what);
+/// Copies pretrained weights into `model`, which may have more than the file: a new head keeps its initial weights. Throws Error
+/// listing tensors that the model does not have, or has in another shape.
+void load_pretrained(Model& model, const Safetensors& file, std::string_view what);
 
 }  // namespace pinhole

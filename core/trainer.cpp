@@ -66,11 +66,16 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
   if (options.batch_size < 1)
     throw Error(text("batch size expected 1 or more, got ", options.batch_size));
   if (options.epochs < 1) throw Error(text("epochs expected 1 or more, got ", options.epochs));
+  joins_last_ = model.state().size() > model.parameters().size() && options.batch_size > 1;
+  if (FeatureCache::pays(model, data)) features_ = std::make_unique<FeatureCache>(model, data);
 }
+
+bool Trainer::prepare_step() { return features_ && features_->step(options_.batch_size); }
 
 int Trainer::steps_per_epoch() const {
   const auto batch = static_cast<std::size_t>(options_.batch_size);
-  return static_cast<int>((data_.size() + batch - 1) / batch);
+  const std::size_t joined = joins_last_ && data_.size() > 1 && data_.size() % batch == 1 ? 1 : 0;
+  return static_cast<int>((data_.size() + batch - 1) / batch - joined);
 }
 
 void Trainer::make_order() {
@@ -128,7 +133,9 @@ void Trainer::set_progress(TrainerProgress progress) {
       (whole || progress.position % batch == 0) && progress.best_epoch >= 0 &&
       progress.best_epoch <= closed &&
       progress.step == std::max<std::int64_t>(epochs - 1, 0) * steps_per_epoch() +
-                           static_cast<std::int64_t>((progress.position + batch - 1) / batch);
+                           (whole && epochs > 0
+                                ? steps_per_epoch()
+                                : static_cast<std::int64_t>((progress.position + batch - 1) / batch));
   if (!fits)
     throw Error("the training state contradicts itself: epoch, step and position do not fit");
   progress_ = std::move(progress);
@@ -136,6 +143,7 @@ void Trainer::set_progress(TrainerProgress progress) {
 }
 
 StepResult Trainer::step() {
+  while (prepare_step()) {}
   if (epoch_ended()) end_epoch();
   if (progress_.position == order_.size()) {
     ++progress_.epoch;
@@ -144,15 +152,14 @@ StepResult Trainer::step() {
     progress_.correct = 0;
     make_order();
   }
-  const std::size_t count =
+  std::size_t count =
       std::min(static_cast<std::size_t>(options_.batch_size), order_.size() - progress_.position);
-  data_.batch(std::span(order_).subspan(progress_.position, count), x_, labels_,
-              model_.backend().pool());
+  if (joins_last_ && order_.size() - progress_.position - count == 1) ++count;
 
   StepResult result{
       .step = progress_.step + 1, .epoch = progress_.epoch, .images = static_cast<int>(count)};
-  const Tensor& logits =
-      model_.forward(x_, Pass::kTrain, options_.seed, static_cast<std::uint64_t>(result.step));
+  const Tensor& logits = forward(std::span(order_).subspan(progress_.position, count),
+                                 static_cast<std::uint64_t>(result.step));
   result.correct = count_correct(logits, labels_);
   result.loss = loss(model_.loss(), logits, labels_, dlogits_);
   if (!std::isfinite(result.loss)) {
@@ -172,8 +179,33 @@ StepResult Trainer::step() {
   return result;
 }
 
-Evaluation::Evaluation(Model& model, const ImageDataset& data, int batch_size)
-    : model_(model), data_(data), batch_size_(batch_size), confusion_(model.classes()) {
+const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint64_t number) {
+  if (!features_) {
+    data_.batch(indices, x_, labels_, model_.backend().pool());
+    return model_.forward(x_, Pass::kTrain, options_.seed, number);
+  }
+  features_->gather(indices, x_);
+  labels_.clear();
+  for (const std::uint32_t index : indices) labels_.push_back(data_.label(index));
+  return model_.forward_features(x_, Pass::kTrain, options_.seed, number);
+}
+
+Evaluation Trainer::evaluation(const ImageDataset& data) {
+  if (val_ != &data) {
+    val_ = &data;
+    val_features_ = FeatureCache::pays(model_, data) ? std::make_unique<FeatureCache>(model_, data)
+                                                     : nullptr;
+  }
+  return Evaluation(model_, data, options_.batch_size, val_features_.get());
+}
+
+Evaluation::Evaluation(Model& model, const ImageDataset& data, int batch_size,
+                       FeatureCache* features)
+    : model_(model),
+      data_(data),
+      batch_size_(batch_size),
+      features_(features),
+      confusion_(model.classes()) {
   check_data_fits(model, data);
   if (batch_size < 1) throw Error(text("batch size expected 1 or more, got ", batch_size));
   probabilities_.reserve(data.size() * static_cast<std::size_t>(model.classes()));
@@ -185,8 +217,16 @@ bool Evaluation::step() {
   if (count == 0) return false;
   indices_.resize(count);
   std::iota(indices_.begin(), indices_.end(), static_cast<std::uint32_t>(position_));
-  data_.batch(indices_, x_, labels_, model_.backend().pool());
-  const Tensor& logits = model_.forward(x_);
+  if (features_ != nullptr) {
+    while (features_->done() < position_ + count) features_->step(batch_size_);
+    features_->gather(indices_, x_);
+    labels_.clear();
+    for (const std::uint32_t index : indices_) labels_.push_back(data_.label(index));
+  } else {
+    data_.batch(indices_, x_, labels_, model_.backend().pool());
+  }
+  const Tensor& logits =
+      features_ != nullptr ? model_.forward_features(x_) : model_.forward(x_);
   loss_sum_ += loss(model_.loss(), logits, labels_, dlogits_) * static_cast<double>(count);
   const int outputs = model_.outputs();
   for (std::size_t i = 0; i < count; ++i) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataset.h"
+#include "feature_cache.h"
 #include "metrics.h"
 #include "model.h"
 #include "optimizer.h"
@@ -52,13 +53,20 @@ struct TrainerProgress {
   int best_epoch = 0;  // the highest validation accuracy, of equals the lowest loss; 0: none yet
 };
 
+class Evaluation;
+
 class Trainer {
  public:
   /// Both must outlive the trainer. Throws Error when the data set does not fit the model (image size, classes, empty).
   Trainer(Model& model, const ImageDataset& data, const TrainerOptions& options);
 
-  /// One batch: forward, loss, backward, update. The last batch of an epoch may be smaller.
-  /// Throws Error when the loss is not finite.
+  /// What comes before the first step: the features of a batch of images when the model has frozen layers. False when nothing
+  /// is left to do; step() does all that is left. `prepared()` of the data set's images are done.
+  bool prepare_step();
+  std::size_t prepared() const { return features_ ? features_->done() : data_.size(); }
+
+  /// One batch: forward, loss, backward, update. The last batch of an epoch may be smaller; where BatchNorm2d needs more than one
+  /// image, a single one that is left over joins the batch before it. Throws Error when the loss is not finite.
   StepResult step();
   /// An epoch's last step is done, and the epoch not yet closed.
   bool epoch_ended() const;
@@ -71,6 +79,8 @@ class Trainer {
   /// False when they are those it had at the end.
   bool finish();
   int steps_per_epoch() const;
+  /// Of the model as it is, on data that stays while the trainer does: what frozen layers give for it is computed once.
+  Evaluation evaluation(const ImageDataset& data);
 
   Model& model() const { return model_; }
   const ImageDataset& data() const { return data_; }
@@ -89,11 +99,16 @@ class Trainer {
 
  private:
   void make_order();
+  /// Fills x_ and labels_.
+  const Tensor& forward(std::span<const std::uint32_t> indices, std::uint64_t number);
 
   Model& model_;
   const ImageDataset& data_;
   TrainerOptions options_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<FeatureCache> features_, val_features_;
+  const ImageDataset* val_ = nullptr;  // whose features val_features_ holds
+  bool joins_last_ = false;
   std::vector<std::uint32_t> order_;
   TrainerProgress progress_;
   std::vector<Tensor> best_weights_;
@@ -108,7 +123,9 @@ struct EvaluationResult {
 
 class Evaluation {
  public:
-  Evaluation(Model& model, const ImageDataset& data, int batch_size = 32);
+  /// `features`: of the same model and data, filled as far as needed; null when the images go through the whole model.
+  Evaluation(Model& model, const ImageDataset& data, int batch_size = 32,
+             FeatureCache* features = nullptr);
   /// Scores one batch; false when all are done.
   bool step();
   std::size_t done() const { return position_; }
@@ -120,6 +137,7 @@ class Evaluation {
   Model& model_;
   const ImageDataset& data_;
   int batch_size_;
+  FeatureCache* features_;
   std::size_t position_ = 0;
   double loss_sum_ = 0;
   ConfusionMatrix confusion_;

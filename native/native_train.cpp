@@ -372,7 +372,7 @@ class Session {
     if (!data_.val || stop()) return;
     const std::string name = label + " validating";
     Stopwatch clock;
-    Evaluation evaluation(trainer_.model(), *data_.val, options_.trainer.batch_size);
+    Evaluation evaluation = trainer_.evaluation(*data_.val);
     while (evaluation.step()) {
       if (stop()) return;
       line_.update({.label = name,
@@ -478,6 +478,10 @@ int train(const Options& options) {
     state = checkpoint->read();
   }
   model.init(options.trainer.seed);
+  if (!model.pretrained().empty() && options.init.empty() && !state) {
+    const std::filesystem::path file = find_pretrained(model.pretrained(), spec_path);
+    load_pretrained(model, read_safetensors(read_file(file), file.string()), file.string());
+  }
   if (!options.init.empty() && !state) {
     const std::vector<std::uint8_t> bytes = read_file(options.init);
     load_state_dict(model, read_safetensors(bytes, options.init), options.init);

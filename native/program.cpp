@@ -160,6 +160,18 @@ fs::path find_model_spec(const std::string& name) {
                        : "; give the path of a .json file or one of: " + listed(names, 50)));
 }
 
+fs::path find_pretrained(const std::string& name, const fs::path& spec) {
+  std::vector<fs::path> folders = models_folders();
+  folders.insert(folders.begin(), spec.parent_path());
+  std::error_code error;
+  for (const fs::path& folder : folders) {
+    const fs::path file = folder / (name + ".safetensors");
+    if (fs::is_regular_file(file, error)) return file;
+  }
+  throw Error(text("the model ", spec.string(), " starts from the weights ", name,
+                   ".safetensors, which are not beside it; `npm run build` makes them"));
+}
+
 void check_can_write(const fs::path& path, std::size_t bytes) {
   std::error_code error;
   if (fs::is_directory(path, error))

@@ -47,6 +47,8 @@ class StopSignals {
 /// for in the working directory, beside the program and in the folders above it.
 /// Throws Error naming the models there are.
 std::filesystem::path find_model_spec(const std::string& name);
+/// The file of pretrained weights `name` that the spec at `spec` starts from: beside it, or in models/. Throws Error when there is none.
+std::filesystem::path find_pretrained(const std::string& name, const std::filesystem::path& spec);
 
 /// Throws Error unless a file can be written at `path`, before hours are spent on what it is to hold. `bytes`: about how large.
 void check_can_write(const std::filesystem::path& path, std::size_t bytes);

@@ -1,5 +1,6 @@
 // Builds what is out of date and says nothing about the rest:  node scripts/build.mjs [native] [tests] [wasm] [engine] [web]
 //
+//   models  models/mobilenet_v2_trunk.safetensors: always, for all of them
 //   native  build/native/native/{native_train,native_classify}
 //   tests   the native tests (not built unless named)
 //   wasm    build/wasm-<variant>/wasm/pinhole.{mjs,wasm}, copied for the page to web/public/wasm/<variant>/ (which the
@@ -10,6 +11,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, 
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { importTrunk, trunkFile } from './backbone.mjs';
 import { Failure, filesBelow, heading, main, mustRun, outOfDate, root, run, setUp } from './lib.mjs';
 
 export const variants = ['simd', 'simd-threads', 'relaxed-threads'];
@@ -69,6 +71,15 @@ export const buildNative = () =>
   buildPreset('native', { what: 'the native programs', targets: ['native_train', 'native_classify'] });
 
 export const buildTests = () => buildPreset('native', { what: 'the native programs and tests', tests: true });
+
+/** The pretrained weights that models/transfer.json starts from, taken out of their npm package. */
+export function buildModels() {
+  if (outOfDate(trunkFile, 'scripts/backbone.mjs', 'package-lock.json')) {
+    heading('Taking the pretrained weights out of @mediapipe/objectron');
+    importTrunk();
+  }
+  copyIfNewer('models/mobilenet_v2_trunk.safetensors', 'web/public/models/mobilenet_v2_trunk.safetensors');
+}
 
 export async function buildWasm() {
   for (const variant of variants) {
@@ -133,14 +144,21 @@ export function viteConfig() {
   return path.join(root, 'web/app/vite.config.ts');
 }
 
-const builders = { native: buildNative, tests: buildTests, wasm: buildWasm, engine: buildEngine, web: buildWeb };
+const builders = {
+  models: buildModels,
+  native: buildNative,
+  tests: buildTests,
+  wasm: buildWasm,
+  engine: buildEngine,
+  web: buildWeb,
+};
 
 /** Builds the named parts (all but the tests when none is named), in the order in which they need each other. */
 export async function build(...parts) {
   const unknown = parts.filter((part) => !(part in builders));
   if (unknown.length) throw new Failure(`unknown part '${unknown[0]}'; there are: ${Object.keys(builders).join(' ')}`);
   for (const [name, builder] of Object.entries(builders)) {
-    if (parts.length === 0 ? name !== 'tests' : parts.includes(name)) await builder();
+    if (name === 'models' || (parts.length === 0 ? name !== 'tests' : parts.includes(name))) await builder();
   }
 }
 

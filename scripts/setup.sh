@@ -265,7 +265,7 @@ fetch_xnnpack() {
 mkdir -p "$CACHE"
 [ ${#MISSING[@]} -eq 0 ] || install_packages
 
-if wants wasm || wants web || wants test || wants lint; then
+if wants native || wants wasm || wants web || wants test || wants lint; then
   have npm || fail 'npm is needed and was not found; it comes with Node'
   if [ ! "$ROOT/node_modules/.package-lock.json" -nt "$ROOT/package-lock.json" ]; then
     say 'Installing npm packages (the page, its build and its tests) into node_modules'
