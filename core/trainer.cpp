@@ -66,6 +66,8 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
   if (options.batch_size < 1)
     throw Error(text("batch size expected 1 or more, got ", options.batch_size));
   if (options.epochs < 1) throw Error(text("epochs expected 1 or more, got ", options.epochs));
+  constexpr int kUsualEpochs = 1000;  // steps of so many take no memory for their history
+  progress_.history.reserve(static_cast<std::size_t>(std::min(options.epochs, kUsualEpochs)));
   joins_last_ = model.state().size() > model.parameters().size() && options.batch_size > 1;
   if (FeatureCache::pays(model, data)) features_ = std::make_unique<FeatureCache>(model, data);
 }
@@ -132,10 +134,11 @@ void Trainer::set_progress(TrainerProgress progress) {
              : closed == std::max<std::int64_t>(epochs - 1, 0)) &&
       (whole || progress.position % batch == 0) && progress.best_epoch >= 0 &&
       progress.best_epoch <= closed &&
-      progress.step == std::max<std::int64_t>(epochs - 1, 0) * steps_per_epoch() +
-                           (whole && epochs > 0
-                                ? steps_per_epoch()
-                                : static_cast<std::int64_t>((progress.position + batch - 1) / batch));
+      progress.step ==
+          std::max<std::int64_t>(epochs - 1, 0) * steps_per_epoch() +
+              (whole && epochs > 0
+                   ? steps_per_epoch()
+                   : static_cast<std::int64_t>((progress.position + batch - 1) / batch));
   if (!fits)
     throw Error("the training state contradicts itself: epoch, step and position do not fit");
   progress_ = std::move(progress);
@@ -193,8 +196,8 @@ const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint
 Evaluation Trainer::evaluation(const ImageDataset& data) {
   if (val_ != &data) {
     val_ = &data;
-    val_features_ = FeatureCache::pays(model_, data) ? std::make_unique<FeatureCache>(model_, data)
-                                                     : nullptr;
+    val_features_ =
+        FeatureCache::pays(model_, data) ? std::make_unique<FeatureCache>(model_, data) : nullptr;
   }
   return Evaluation(model_, data, options_.batch_size, val_features_.get());
 }
@@ -225,8 +228,7 @@ bool Evaluation::step() {
   } else {
     data_.batch(indices_, x_, labels_, model_.backend().pool());
   }
-  const Tensor& logits =
-      features_ != nullptr ? model_.forward_features(x_) : model_.forward(x_);
+  const Tensor& logits = features_ != nullptr ? model_.forward_features(x_) : model_.forward(x_);
   loss_sum_ += loss(model_.loss(), logits, labels_, dlogits_) * static_cast<double>(count);
   const int outputs = model_.outputs();
   for (std::size_t i = 0; i < count; ++i) {
