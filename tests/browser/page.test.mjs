@@ -317,7 +317,8 @@ test(
 
     await page.reload();
     await engineReady(page);
-    await page.getByRole('button', { name: 'Load the sample photos' }).waitFor();
+    await page.getByText('122 images in 4 classes').waitFor();
+    await page.getByRole('region', { name: 'Model in use' }).getByText('FashionCNN').waitFor();
     await close();
   },
 );

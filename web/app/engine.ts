@@ -3,6 +3,8 @@ import { load, type Pinhole, type Variant } from '../engine/index';
 import { messageOf } from './actions/errors';
 import { engineState } from './state';
 
+export const wasmUrl = new URL('./wasm/', document.baseURI);
+
 let starting: Promise<Pinhole> | undefined;
 
 export function engine(): Promise<Pinhole> {
@@ -18,7 +20,7 @@ const instructions: Record<Variant, string> = {
 
 async function start(): Promise<Pinhole> {
   try {
-    const started = await load({ wasmUrl: new URL('./wasm/', document.baseURI) });
+    const started = await load({ wasmUrl });
     const { variant, threads, description } = started.info;
     engineState.value = {
       status: 'ready',

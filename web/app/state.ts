@@ -5,12 +5,14 @@ import type { Answer } from './evaluation/answers';
 import type { Threshold } from './evaluation/threshold';
 import { suggestSettings } from './suggestions';
 
+/** A photo of the project. Its thumbnail, picture and pixels are in the store, under its id. */
 export interface Photo {
   readonly id: number;
   readonly name: string;
-  readonly file: Blob;
-  /** Object URL of a small picture. */
-  readonly thumbnail: string;
+  /** Equal files have equal ones. */
+  readonly exact: string;
+  /** What it looks like: files that show the same differ in few bits (files/fingerprint.ts). */
+  readonly look: string;
   /** Of sample photos: whose it is. */
   readonly credit?: Credit;
 }
@@ -30,8 +32,23 @@ export interface PhotoClass {
 export const classes = signal<readonly PhotoClass[]>([]);
 export const photoCount = computed(() => classes.value.reduce((sum, { photos }) => sum + photos.length, 0));
 
-/** The classes before the last deletion, and what was deleted in words. */
-export const undoable = signal<{ readonly before: readonly PhotoClass[]; readonly what: string } | null>(null);
+export interface Change {
+  /** The classes as they were. */
+  readonly before: readonly PhotoClass[];
+  readonly what: string;
+}
+/** What was changed in the classes, the latest last. */
+export const undoStack = signal<readonly Change[]>([]);
+/** A change whose offer to undo it was sent away. */
+export const dismissedChange = signal<Change | null>(null);
+
+/** The project of the last visit is on its way out of the store. */
+export const isOpening = signal(true);
+/** Why this project will be gone with the page; null when it is kept. */
+export const notKept = signal<string | null>(null);
+
+/** The class whose camera is open. */
+export const webcamFor = signal<number | null>(null);
 
 /** Files being read, while they are. */
 export const reading = signal<{ readonly done: number; readonly total: number } | null>(null);

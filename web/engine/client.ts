@@ -199,6 +199,17 @@ export class Pinhole {
     return new Model(this.connection, await this.connection.call('loadModel', { file, name }));
   }
 
+  /** One image as a model with this input sees it. Fails when it cannot be read. */
+  async decode(image: ImageSource, input: InputSize): Promise<Pixels> {
+    const [height, width, channels] = input;
+    return {
+      data: await this.connection.call('decode', { image, input: [...input] as const }),
+      height,
+      width,
+      channels,
+    };
+  }
+
   memory(): Promise<MemoryUse> {
     return this.connection.call('memory', {});
   }

@@ -13,6 +13,7 @@ import type {
   EvaluationProgress,
   History,
   ImageSource,
+  InputSize,
   LoadOptions,
   MemoryUse,
   ModelSpec,
@@ -38,6 +39,7 @@ export interface ModelCreated {
 export interface Calls {
   load: { takes: Omit<LoadOptions, 'wasmUrl'> & { wasmUrl: string }; gives: EngineInfo };
   memory: { takes: object; gives: MemoryUse };
+  decode: { takes: { image: ImageSource; input: InputSize }; gives: Uint8Array };
 
   createDataset: { takes: DatasetOptions; gives: Handle };
   addImages: { takes: { dataset: Handle; items: DatasetItem[] }; gives: AddResult & { size: number } };

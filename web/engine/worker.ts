@@ -8,7 +8,7 @@ import type { CallMessage, CallName, Calls, Handle, ModelCreated, Part, Progress
 import { trainingRecord } from './record.js';
 import { labelIndex, recipeOf, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
-import type { EngineInfo, ImageSource, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
+import type { EngineInfo, ImageSource, InputSize, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
 import { loadCore } from './variants.js';
 
 interface Engine {
@@ -157,6 +157,15 @@ async function withImage(source: ImageSource, use: (image: CoreImage) => void): 
   }
 }
 
+function emptyDataset([height, width, channels]: InputSize, classes: readonly string[]): CoreDataset {
+  return started().core.ImageDataset.create(
+    wholeNumber('height', height, 0, 1),
+    wholeNumber('width', width, 0, 1),
+    wholeNumber('channels', channels, 0, 1),
+    [...classes],
+  );
+}
+
 type Answers = {
   [Name in CallName]: (takes: Calls[Name]['takes'], call: Call) => Calls[Name]['gives'] | Promise<Calls[Name]['gives']>;
 };
@@ -189,15 +198,20 @@ const answers: Answers = {
     };
   },
 
+  async decode({ image, input }) {
+    const core = emptyDataset(input, ['image']);
+    try {
+      await withImage(image, (decoded) => {
+        core.add(decoded, 0, '');
+      });
+      return core.pixels(0);
+    } finally {
+      core.delete();
+    }
+  },
+
   createDataset({ classes, input }) {
-    const [height, width, channels] = input;
-    const core = started().core.ImageDataset.create(
-      wholeNumber('height', height, 0, 1),
-      wholeNumber('width', width, 0, 1),
-      wholeNumber('channels', channels, 0, 1),
-      [...classes],
-    );
-    return keepDataset(core, classes).dataset;
+    return keepDataset(emptyDataset(input, classes), classes).dataset;
   },
 
   addImages({ dataset, items }, call) {

@@ -23,7 +23,7 @@ export async function datasetOf(
     const some = photos.slice(start, start + photosAtOnce);
     const items = [];
     for (const { photo, label } of some) {
-      items.push({ image: await pixelsOf(pinhole, photo.file, photo.name, input), label, name: String(photo.id) });
+      items.push({ image: await pixelsOf(pinhole, photo, input), label, name: String(photo.id) });
     }
     const { skipped } = await dataset.addMany(items);
     if (skipped[0]) {

@@ -2,6 +2,7 @@
 import type { Model } from '../../engine/index';
 import { engine } from '../engine';
 import { inputInWords } from '../models';
+import { keepModel } from '../store/project';
 import { currentModel, type CurrentModel } from '../state';
 import { announce } from './announce';
 import { forgetPredictions } from './classify';
@@ -34,6 +35,7 @@ export async function adoptModel(
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,
   };
+  keepModel(next);
   if (before && before !== next) await before.dispose();
 }
 
@@ -47,6 +49,22 @@ function number(of: unknown, key: string): number | null {
 function share(of: unknown, key: string): number | null {
   const value = number(of, key);
   return value !== null && value <= 1 ? value : null;
+}
+
+/** By the same model in another file. What is shown of it is the caller's business. */
+export async function replaceModel(next: Model): Promise<void> {
+  const before = model;
+  model = next;
+  keepModel(next);
+  if (before && before !== next) await before.dispose();
+}
+
+export async function forgetModel(): Promise<void> {
+  const before = model;
+  model = null;
+  currentModel.value = null;
+  forgetPredictions();
+  await before?.dispose();
 }
 
 export async function openModel(file: File): Promise<void> {

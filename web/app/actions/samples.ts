@@ -1,6 +1,7 @@
 // The sample photos that come with the page, with their credits.
+import type { FoundFiles } from '../files/folders';
 import { reading, isBusy, type Credit } from '../state';
-import { clearErrors, messageOf, showError } from './errors';
+import { messageOf } from './errors';
 import { addFiles } from './photos';
 
 interface Manifest {
@@ -22,30 +23,26 @@ export const samplePreview = [
 
 export async function addSamples(): Promise<void> {
   if (isBusy.value || reading.value) return;
-  clearErrors('data');
-  const credits = new WeakMap<File, Credit>();
+  await addFiles(sampleFiles());
+}
+
+async function sampleFiles(): Promise<FoundFiles> {
   try {
     const manifest = (await (await get('manifest.json')).json()) as Manifest;
-    const total = manifest.classes.reduce((sum, { files }) => sum + files.length, 0);
-    reading.value = { done: 0, total };
     const groups = await Promise.all(
       manifest.classes.map(async ({ name, files }) => ({
         className: name,
         files: await Promise.all(
           files.map(async ({ file, ...credit }) => {
-            const blob = await (await get(`${name}/${file}`)).blob();
-            const photo = new File([blob], file, { type: blob.type });
-            credits.set(photo, credit);
-            return photo;
+            const photo = await (await get(`${name}/${file}`)).blob();
+            return { name: file, open: () => Promise.resolve(photo), credit };
           }),
         ),
       })),
     );
-    reading.value = null;
-    await addFiles({ groups, ignored: 0 }, undefined, (file) => credits.get(file));
+    return { groups, ignored: 0 };
   } catch (error) {
-    reading.value = null;
-    showError('data', `The sample photos could not be fetched: ${messageOf(error)}.`);
+    throw new Error(`The sample photos could not be fetched: ${messageOf(error)}.`);
   }
 }
 

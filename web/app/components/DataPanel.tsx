@@ -1,15 +1,26 @@
 // Step 1: the classes and their images.
 import type { JSX } from 'preact';
 import { addClass, undo } from '../actions/classes';
-import { addDropped, addFiles, cancelReading } from '../actions/photos';
+import { addFiles, addTransfer, cancelReading } from '../actions/photos';
 import { addSamples, sampleFolder, samplePreview } from '../actions/samples';
 import { filesOfInput } from '../files/folders';
-import { classes, isBusy, photoCount, reading, readReport, undoable } from '../state';
+import {
+  classes,
+  dismissedChange,
+  isBusy,
+  isOpening,
+  notKept,
+  photoCount,
+  reading,
+  readReport,
+  undoStack,
+} from '../state';
 import { ClassCard } from './ClassCard';
 import { Credits } from './Credits';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
+import { NewProject } from './NewProject';
 import { Errors, Notice } from './Notice';
 import { Panel } from './Panel';
 import { plural } from './words';
@@ -19,12 +30,16 @@ export function DataPanel(): JSX.Element {
   const summary = count > 0 ? `${plural(photoCount.value, 'image')} in ${plural(count, 'class', 'classes')}` : null;
   return (
     <Panel id="data" number={1} title="Data" summary={summary}>
-      <DropZone class="stack data" onDrop={(transfer) => void addDropped(transfer)}>
-        {count === 0 && reading.value === null ? <FirstRun /> : <AddMore />}
+      <DropZone class="stack data" onDrop={(transfer) => void addTransfer(transfer)}>
+        {isOpening.value ? null : count === 0 && reading.value === null ? <FirstRun /> : <AddMore />}
         <Reading />
+        {notKept.value && (
+          <Notice kind="error">
+            <p>{notKept.value}</p>
+          </Notice>
+        )}
         <Errors place="data" />
         <Summary />
-        <UndoNotice />
         {count > 0 && (
           <div class="class-cards">
             {classes.value.map((one, index) => (
@@ -34,6 +49,7 @@ export function DataPanel(): JSX.Element {
         )}
         <Credits />
       </DropZone>
+      <Snackbar />
     </Panel>
   );
 }
@@ -49,6 +65,7 @@ function FirstRun(): JSX.Element {
       </p>
       <div class="row first-run__ways">
         <FolderButton isPrimary />
+        <ZipButton />
         <AddClassButton />
       </div>
       <SampleOffer />
@@ -77,7 +94,23 @@ function AddMore(): JSX.Element {
     <div class="row">
       <AddClassButton />
       <FolderButton />
+      <ZipButton />
+      <NewProject isLocked={isLocked()} />
     </div>
+  );
+}
+
+function ZipButton(): JSX.Element {
+  return (
+    <FileButton
+      label="Choose a zip file"
+      accept=".zip"
+      disabled={isLocked()}
+      onFiles={(files) => void addFiles(filesOfInput(files))}
+    >
+      <Icon name="open" />
+      Zip
+    </FileButton>
   );
 }
 
@@ -166,13 +199,23 @@ function Summary(): JSX.Element | null {
   );
 }
 
-function UndoNotice(): JSX.Element | null {
-  if (!undoable.value) return null;
+/** Stays until it is used or sent away: nobody has to be quick. */
+function Snackbar(): JSX.Element | null {
+  const latest = undoStack.value.at(-1);
+  if (!latest || latest === dismissedChange.value || reading.value) return null;
   return (
-    <div class="row undo">
-      <span>{undoable.value.what}</span>
+    <div class="snackbar">
+      <span>{latest.what}</span>
       <button type="button" class="button button--small" disabled={isLocked()} onClick={undo}>
         Undo
+      </button>
+      <button
+        type="button"
+        class="button button--quiet button--icon"
+        aria-label="Dismiss"
+        onClick={() => (dismissedChange.value = latest)}
+      >
+        <Icon name="close" />
       </button>
     </div>
   );

@@ -4,6 +4,7 @@ import { useRef, useState } from 'preact/hooks';
 
 interface Properties {
   readonly class?: string;
+  readonly 'data-class-card'?: number;
   readonly children: ComponentChildren;
   readonly onDrop: (transfer: DataTransfer) => void;
 }
@@ -24,6 +25,7 @@ export function DropZone({ children, onDrop, ...rest }: Properties): JSX.Element
   };
   return (
     <div
+      data-class-card={rest['data-class-card']}
       class={`${rest.class ?? ''} ${isOver ? 'is-over' : ''}`}
       onDragEnter={(event) => {
         if (!taken(event)) return;

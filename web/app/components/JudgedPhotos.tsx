@@ -4,6 +4,7 @@ import { relabelPhoto, removeWrongPhoto } from '../actions/mistakes';
 import { argmax, type Answer } from '../evaluation/answers';
 import { classes, isBusy, photoPlaces, type Report } from '../state';
 import { Icon } from './Icon';
+import { PhotoImage } from './PhotoImage';
 import { percent } from './words';
 
 interface Properties {
@@ -31,7 +32,7 @@ function JudgedPhoto({ report, answer }: { report: Report; answer: Answer }): JS
   const predicted = argmax(answer.probabilities);
   return (
     <li class="judged__one">
-      <img src={photo.thumbnail} alt={photo.name} width="72" height="72" />
+      <PhotoImage photo={photo} />
       <div class="judged__facts">
         <span class="judged__name small" title={photo.name}>
           {photo.name}

@@ -1,13 +1,17 @@
 // The thumbnails of one class. One tab stop for the whole grid: arrow keys move between the photos' remove buttons,
-// so that a keyboard user is past 500 photos with one key.
+// so that a keyboard user is past 500 photos with one key. Only the rows that can be seen are drawn, so that 10,000 photos cost
+// no more than 100.
 import type { ComponentChildren, JSX, RefObject } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { removePhoto } from '../actions/classes';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { removePhotos } from '../actions/classes';
 import type { PhotoClass } from '../state';
 import { Icon } from './Icon';
+import { PhotoImage } from './PhotoImage';
 
 /** Shown before "Show all". */
 const collapsedRows = 2;
+/** Drawn above and below what can be seen, so that scrolling meets no gap. */
+const spareRows = 2;
 
 interface Properties {
   readonly photoClass: PhotoClass;
@@ -19,31 +23,55 @@ interface Properties {
 export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.Element {
   const [isOpen, setOpen] = useState(false);
   const [current, setCurrent] = useState(0);
+  const [scrolled, setScrolled] = useState(0);
+  const wanted = useRef<number | null>(null);
   const list = useRef<HTMLUListElement>(null);
-  const columns = useColumns(list);
+  const { columns, rowHeight } = useLayout(list, photoClass.photos.length > 0);
   const { photos } = photoClass;
-  const collapsedCount = collapsedRows * columns;
-  const shown = isOpen ? photos : photos.slice(0, collapsedCount);
-  const reachable = Math.min(current, shown.length - 1);
+  const reachableCount = isOpen ? photos.length : Math.min(photos.length, collapsedRows * columns);
+  const reachable = Math.max(0, Math.min(current, reachableCount - 1));
+
+  const rows = Math.ceil(reachableCount / columns);
+  const visibleRows = Math.ceil((list.current?.clientHeight ?? 0) / rowHeight) || collapsedRows;
+  const firstRow = isOpen ? Math.max(0, Math.min(Math.floor(scrolled / rowHeight), rows - visibleRows) - spareRows) : 0;
+  const lastRow = isOpen ? Math.min(rows, firstRow + visibleRows + 2 * spareRows + 1) : rows;
+  const start = firstRow * columns;
+  const shown = photos.slice(start, Math.min(reachableCount, lastRow * columns));
 
   const focus = (index: number): void => {
-    const next = Math.max(0, Math.min(shown.length - 1, index));
+    const next = Math.max(0, Math.min(reachableCount - 1, index));
+    wanted.current = next;
     setCurrent(next);
-    list.current?.querySelectorAll<HTMLButtonElement>('button')[next]?.focus();
+    const element = list.current;
+    if (!isOpen || !element) return;
+    const top = Math.floor(next / columns) * rowHeight;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (top + rowHeight > element.scrollTop + element.clientHeight)
+      element.scrollTop = top + rowHeight - element.clientHeight;
+    setScrolled(element.scrollTop);
   };
+  // The photo that the keyboard goes to may have to be drawn first.
+  useLayoutEffect(() => {
+    if (wanted.current === null) return;
+    const button = list.current?.querySelector<HTMLButtonElement>(`button[data-index="${wanted.current}"]`);
+    if (!button) return;
+    wanted.current = null;
+    button.focus({ preventScroll: true });
+  });
+
   const remove = (index: number): void => {
-    removePhoto(photoClass.id, photos[index]!.id);
-    // The next photo has moved to this place; wait until it is drawn.
-    requestAnimationFrame(() => focus(Math.min(index, photos.length - 2)));
+    removePhotos([photos[index]!.id]);
+    // The next photo has moved to this place.
+    if (photos.length > 1) wanted.current = Math.min(index, photos.length - 2);
   };
   const keys = (event: KeyboardEvent): void => {
     const steps: Record<string, number> = {
       ArrowRight: 1,
-      ArrowDown: 1,
+      ArrowDown: columns,
       ArrowLeft: -1,
-      ArrowUp: -1,
-      Home: -shown.length,
-      End: shown.length,
+      ArrowUp: -columns,
+      Home: -photos.length,
+      End: photos.length,
     };
     const step = steps[event.key];
     if (step !== undefined) {
@@ -61,19 +89,22 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
         class={`photos ${isOpen ? 'photos--open' : ''}`}
         ref={list}
         aria-label={`Photos of ${photoClass.name}`}
+        style={{ '--rows-above': `${firstRow * rowHeight}px`, '--rows-below': `${(rows - lastRow) * rowHeight}px` }}
         onKeyDown={keys}
+        onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}
       >
-        {shown.map((photo, index) => (
-          <li key={photo.id} class="photo" title={photo.name}>
-            <img src={photo.thumbnail} alt={photo.name} width="64" height="64" draggable={false} />
+        {shown.map((photo, i) => (
+          <li key={photo.id} class="photo" aria-posinset={start + i + 1} aria-setsize={photos.length}>
+            <PhotoImage photo={photo} />
             <button
               type="button"
               class="photo__remove"
-              tabIndex={index === reachable ? 0 : -1}
+              data-index={start + i}
+              tabIndex={start + i === reachable ? 0 : -1}
               aria-label={`Remove ${photo.name}`}
               disabled={isLocked}
-              onFocus={() => setCurrent(index)}
-              onClick={() => remove(index)}
+              onFocus={() => setCurrent(start + i)}
+              onClick={() => remove(start + i)}
             >
               <Icon name="close" />
             </button>
@@ -82,14 +113,14 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
       </ul>
       <div class="row photos__actions">
         {children}
-        {photos.length > collapsedCount && (
+        {photos.length > collapsedRows * columns && (
           <button
             type="button"
             class="button button--quiet button--small"
             aria-expanded={isOpen}
             onClick={() => setOpen(!isOpen)}
           >
-            {isOpen ? 'Show fewer' : `Show all ${photos.length}`}
+            {isOpen ? 'Show fewer' : `Show all ${photos.length.toLocaleString('en')}`}
           </button>
         )}
       </div>
@@ -97,16 +128,23 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
   );
 }
 
-/** How many photos stand beside each other, as the style sheet has laid them out. */
-function useColumns(list: RefObject<HTMLUListElement | null>): number {
-  const [columns, setColumns] = useState(6);
+/** How many photos stand beside each other, and how far two rows are apart, as the style sheet has laid them out. */
+function useLayout(
+  list: RefObject<HTMLUListElement | null>,
+  hasPhotos: boolean,
+): { columns: number; rowHeight: number } {
+  const [layout, setLayout] = useState({ columns: 6, rowHeight: 72 });
   useEffect(() => {
     const element = list.current;
-    if (!element) return undefined;
-    const measure = (): void => setColumns(getComputedStyle(element).gridTemplateColumns.split(' ').length);
+    if (!element || !hasPhotos) return undefined;
+    const measure = (): void => {
+      const { gridTemplateColumns, rowGap } = getComputedStyle(element);
+      const widths = gridTemplateColumns.split(' ');
+      setLayout({ columns: widths.length, rowHeight: Number.parseFloat(widths[0]!) + Number.parseFloat(rowGap) });
+    };
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     return () => observer.disconnect();
-  }, []);
-  return columns;
+  }, [hasPhotos]);
+  return layout;
 }

@@ -1,10 +1,20 @@
-// From what was dropped or picked to named groups of files: torchvision's ImageFolder rules, in the browser.
+// From what was dropped, picked or pasted to named groups of files: torchvision's ImageFolder rules, in the browser.
 // A folder's sub-folders are the classes; a folder without sub-folders is one class; names sort by code point, as Python sorts them.
+// A zip file counts as a folder of its name.
+import type { Credit } from '../state';
+import { filesInZip } from './zip';
+
+/** A file that is opened when its turn comes: thousands of them, or those of a zip, need not be in memory at once. */
+export interface FoundFile {
+  readonly name: string;
+  readonly open: () => Promise<Blob>;
+  readonly credit?: Credit;
+}
 
 /** Files of one class; `className` is null for files that were given without a folder. */
 export interface FileGroup {
   readonly className: string | null;
-  readonly files: readonly File[];
+  readonly files: readonly FoundFile[];
 }
 
 export interface FoundFiles {
@@ -13,17 +23,25 @@ export interface FoundFiles {
   readonly ignored: number;
 }
 
-/** torchvision.datasets.folder.IMG_EXTENSIONS */
-const imageExtensions = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
+/** torchvision.datasets.folder.IMG_EXTENSIONS, and what some browsers decode besides. */
+const imageExtensions = [
+  ...['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'],
+  ...['.gif', '.jfif', '.tga', '.avif', '.heic', '.heif'],
+];
 
 export function hasImageExtension(name: string): boolean {
   const lower = name.toLowerCase();
   return imageExtensions.some((extension) => lower.endsWith(extension));
 }
 
-interface PlacedFile {
+export function isZip({ name }: { readonly name: string }): boolean {
+  return name.toLowerCase().endsWith('.zip');
+}
+
+/** A file and where it was found: folders, then its name. */
+export interface PlacedFile {
   readonly path: readonly string[];
-  readonly file: File;
+  readonly file: FoundFile;
 }
 
 const byCodePoint = (a: string, b: string): number => {
@@ -36,10 +54,15 @@ const byCodePoint = (a: string, b: string): number => {
   return left.length - right.length;
 };
 
-/** Reads a drop. Must be called inside the event: its items are gone afterwards. */
-export function filesOfDrop(transfer: DataTransfer): Promise<FoundFiles> {
+interface PlacedBlob {
+  readonly path: readonly string[];
+  readonly file: File;
+}
+
+/** Reads a drop or what was pasted. Must be called inside the event: its items are gone afterwards. */
+export function filesOfTransfer(transfer: DataTransfer): Promise<FoundFiles> {
   const entries: FileSystemEntry[] = [];
-  const loose: PlacedFile[] = [];
+  const loose: PlacedBlob[] = [];
   for (const item of transfer.items) {
     if (item.kind !== 'file') continue;
     const entry = item.webkitGetAsEntry();
@@ -50,15 +73,15 @@ export function filesOfDrop(transfer: DataTransfer): Promise<FoundFiles> {
       if (file) loose.push({ path: [file.name], file });
     }
   }
-  return Promise.all(entries.map((entry) => walk(entry, []))).then((found) => group([...loose, ...found.flat()]));
+  return Promise.all(entries.map((entry) => walk(entry, []))).then((found) => opened([...loose, ...found.flat()]));
 }
 
 /** Reads an <input type="file">, `webkitdirectory` or not. */
-export function filesOfInput(files: Iterable<File>): FoundFiles {
-  return group(Array.from(files, (file) => ({ path: (file.webkitRelativePath || file.name).split('/'), file })));
+export function filesOfInput(files: Iterable<File>): Promise<FoundFiles> {
+  return opened(Array.from(files, (file) => ({ path: (file.webkitRelativePath || file.name).split('/'), file })));
 }
 
-async function walk(entry: FileSystemEntry, parents: readonly string[]): Promise<PlacedFile[]> {
+async function walk(entry: FileSystemEntry, parents: readonly string[]): Promise<PlacedBlob[]> {
   const path = [...parents, entry.name];
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
@@ -75,29 +98,41 @@ async function walk(entry: FileSystemEntry, parents: readonly string[]): Promise
   return (await Promise.all(children.map((child) => walk(child, path)))).flat();
 }
 
+/** Looks into the zip files among them. */
+async function opened(files: readonly PlacedBlob[]): Promise<FoundFiles> {
+  const placed: PlacedFile[] = [];
+  for (const { path, file } of files) {
+    if (!isZip(file)) placed.push({ path, file: { name: file.name, open: () => Promise.resolve(file) } });
+    else for (const inside of await filesInZip(file)) placed.push(inside);
+  }
+  return group(placed);
+}
+
 /** Exported for its test. */
 export function group(placed: readonly PlacedFile[]): FoundFiles {
-  const loose: File[] = [];
-  const byClass = new Map<string, PlacedFile[]>();
-  const withSubFolders = new Set(placed.filter(({ path }) => path.length > 2).map(({ path }) => path[0]!));
+  const loose: FoundFile[] = [];
   let ignored = 0;
+  const inFolders: PlacedFile[] = [];
   for (const one of placed) {
-    const [top, sub] = one.path as [string, string | undefined];
-    if (one.path.length === 1) {
-      loose.push(one.file);
-      continue;
+    const isHidden = one.path.some((part) => part.startsWith('.') || part === '__MACOSX');
+    if (one.path.length === 1 && !isHidden) loose.push(one.file);
+    else if (isHidden || !hasImageExtension(one.file.name)) ++ignored;
+    else inFolders.push(one);
+  }
+  const byClass = new Map<string, PlacedFile[]>();
+  for (const top of groupBy(inFolders, ({ path }) => path[0]!).values()) {
+    const depth = classDepth(top);
+    for (const one of top) {
+      // A file lying beside the class folders belongs to no class.
+      if (one.path.length < depth + 2) {
+        ++ignored;
+        continue;
+      }
+      const className = one.path[depth]!;
+      const list = byClass.get(className);
+      if (list) list.push(one);
+      else byClass.set(className, [one]);
     }
-    const isHidden = one.path.some((part) => part.startsWith('.'));
-    // A file lying beside the class folders belongs to no class.
-    const isBeside = withSubFolders.has(top) && one.path.length === 2;
-    if (isHidden || isBeside || !hasImageExtension(one.file.name)) {
-      ++ignored;
-      continue;
-    }
-    const className = withSubFolders.has(top) ? sub! : top;
-    const list = byClass.get(className);
-    if (list) list.push(one);
-    else byClass.set(className, [one]);
   }
   const groups: FileGroup[] = [...byClass.keys()].sort(byCodePoint).map((className) => ({
     className,
@@ -108,4 +143,27 @@ export function group(placed: readonly PlacedFile[]): FoundFiles {
   }));
   if (loose.length > 0) groups.push({ className: null, files: loose });
   return { groups, ignored };
+}
+
+/**
+ * At which place of the paths the classes are named: below the outermost folder that branches, or that folder itself when it holds
+ * only pictures. A folder that holds one folder and nothing else is only a wrapping.
+ */
+function classDepth(files: readonly PlacedFile[]): number {
+  for (let depth = 0; ; ++depth) {
+    const deeper = files.filter(({ path }) => path.length > depth + 2);
+    if (deeper.length === 0) return depth;
+    const isWrapping = deeper.length === files.length && new Set(files.map(({ path }) => path[depth + 1])).size === 1;
+    if (!isWrapping) return depth + 1;
+  }
+}
+
+function groupBy<Value>(values: readonly Value[], keyOf: (value: Value) => string): Map<string, Value[]> {
+  const groups = new Map<string, Value[]>();
+  for (const value of values) {
+    const list = groups.get(keyOf(value));
+    if (list) list.push(value);
+    else groups.set(keyOf(value), [value]);
+  }
+  return groups;
 }

@@ -1,34 +1,25 @@
-// Photos as the model sees them: decoded and resized once, by the engine, and kept. They are kept as Blobs, which the browser
-// holds outside the page's memory, so that thousands of photos do not fill it.
-import type { InputSize, Pinhole } from '../../engine/index';
+// Photos as a model sees them, decoded once for each size and kept in the store.
+import type { InputSize, Pinhole, RgbaImage } from '../../engine/index';
+import type { Photo } from '../state';
+import { pictureOf, putPixels, storedPixels } from '../store/pictures';
 
-export interface Pixels {
-  readonly data: Uint8ClampedArray<ArrayBuffer>;
-  readonly width: number;
-  readonly height: number;
-}
-
-interface Kept {
-  readonly input: string;
-  readonly rgba: Blob;
-}
-
-const kept = new WeakMap<Blob, Kept>();
-
-/** Throws the core's sentence when the file cannot be read. */
-export async function pixelsOf(engine: Pinhole, file: Blob, name: string, input: InputSize): Promise<Pixels> {
-  const [height, width] = input;
-  const before = kept.get(file);
-  if (before?.input === input.join()) {
-    return { data: new Uint8ClampedArray(await before.rgba.arrayBuffer()), width, height };
+/** Ready for Dataset.add. Throws the core's sentence when the picture cannot be read. */
+export async function pixelsOf(engine: Pinhole, { id, name }: Photo, input: InputSize): Promise<RgbaImage> {
+  let bytes = await storedPixels(id, input);
+  if (!bytes) {
+    try {
+      bytes = (await engine.decode(await pictureOf(id), input)).data as Uint8Array<ArrayBuffer>;
+    } catch (error) {
+      throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    await putPixels(id, input, bytes);
   }
-  const one = await engine.createDataset({ classes: ['photo'], input });
-  try {
-    await one.add(file, 0, name);
-    const pixels = await one.rgba(0);
-    kept.set(file, { input: input.join(), rgba: new Blob([pixels.data]) });
-    return pixels;
-  } finally {
-    await one.dispose();
+  const [height, width, channels] = input;
+  const data = new Uint8ClampedArray(width * height * 4).fill(255);
+  for (let i = 0, from = 0; i < data.length; i += 4, from += channels) {
+    data[i] = bytes[from]!;
+    data[i + 1] = bytes[channels === 1 ? from : from + 1]!;
+    data[i + 2] = bytes[channels === 1 ? from : from + 2]!;
   }
+  return { data, width, height };
 }

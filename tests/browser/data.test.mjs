@@ -1,0 +1,315 @@
+// Step 1 of the page: every way that images come in, what classes can do, and that all of it is there again after a reload.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { zipSync } from 'fflate';
+import { serve } from '../../scripts/serve.mjs';
+import { classify, dropOn, engineReady, launch, openPage, photoFolder, samples, shownProbabilities } from './page.mjs';
+
+const limit = { timeout: 90_000 };
+
+let browser, server, scratch, photos;
+
+before(async () => {
+  [browser, server] = await Promise.all([launch(), serve({ port: 4283 })]);
+  scratch = mkdtempSync(path.join(tmpdir(), 'pinhole-data-'));
+  photos = photoFolder(['fishes', 'monuments', 'tools'], 8);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+  photos?.remove();
+  if (scratch) rmSync(scratch, { recursive: true });
+});
+
+const card = (page, name) => page.getByRole('region', { name: `Class ${name}`, exact: true });
+const photosOf = (page, name) => page.getByRole('list', { name: `Photos of ${name}` }).getByRole('listitem');
+const classNames = (page) =>
+  page.getByRole('textbox', { name: 'Class name' }).evaluateAll((all) => all.map((one) => one.value));
+const undo = (page) => page.getByRole('button', { name: 'Undo' }).click();
+
+/** As many photos of a sample class as a zip file's content. */
+function zipped(entries) {
+  return zipSync(Object.fromEntries(entries.map(([name, file]) => [name, readFileSync(path.join(samples, file))])));
+}
+
+function write(name, content) {
+  const file = path.join(scratch, name);
+  writeFileSync(file, content);
+  return file;
+}
+
+test('classes are moved by keyboard, merged and renamed, and each of these is undone in turn', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+  await page.getByText('24 images in 3 classes').waitFor();
+
+  await page.getByRole('button', { name: 'Move tools, place 3 of 3' }).focus();
+  await page.keyboard.press('ArrowUp');
+  await page.getByRole('button', { name: 'Move tools, place 2 of 3' }).waitFor();
+  await page.keyboard.press('ArrowUp');
+  await page.getByRole('button', { name: 'Move tools, place 1 of 3' }).waitFor();
+  assert.deepEqual(await classNames(page), ['tools', 'fishes', 'monuments']);
+
+  await page.getByRole('button', { name: 'Merge monuments', exact: true }).click();
+  await page.getByRole('group', { name: 'Merge monuments into' }).getByRole('button', { name: 'fishes' }).click();
+  await page.getByText('24 images in 2 classes').waitFor();
+  assert.match(await card(page, 'fishes').innerText(), /16 images/);
+
+  await card(page, 'tools').getByLabel('Class name').fill('instruments');
+  await page.keyboard.press('Enter');
+  await page.getByText('Renamed tools to instruments.').first().waitFor();
+  await page.getByRole('button', { name: 'Delete fishes', exact: true }).click();
+  await page.getByText('8 images in 1 class').waitFor();
+
+  await undo(page);
+  await page.getByText('24 images in 2 classes').waitFor();
+  await undo(page);
+  await card(page, 'tools').waitFor();
+  await undo(page);
+  await page.getByText('24 images in 3 classes').waitFor();
+  // The keyboard's own undo, outside of a text field.
+  await page.getByRole('heading', { name: 'Data' }).click();
+  await page.keyboard.press('Control+z');
+  await page.keyboard.press('Control+z');
+  await page.getByRole('button', { name: 'Move tools, place 3 of 3' }).waitFor();
+  assert.deepEqual(await classNames(page), ['fishes', 'monuments', 'tools']);
+  await close();
+});
+
+test('a class that is renamed keeps the trained model, which then says the new name', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+  await page.getByText('24 images in 3 classes').waitFor();
+  await page.getByRole('radio', { name: 'FashionCNN' }).check();
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
+  const photo = path.join(samples, 'tools/plier1.jpg');
+  const before = await classify(page, photo);
+  await card(page, 'tools').getByLabel('Class name').fill('instruments');
+  await page.keyboard.press('Enter');
+  await page.getByRole('list', { name: 'Probabilities' }).getByText('instruments').waitFor();
+  const { tools, ...others } = before;
+  assert.deepEqual(await classify(page, photo), { ...others, instruments: tools });
+  await page.getByRole('region', { name: 'Confusion matrix' }).getByText('instruments').first().waitFor();
+
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save the model' }).click(),
+  ]);
+  const saved = path.join(scratch, 'renamed.safetensors');
+  await download.saveAs(saved);
+  await undo(page);
+  await page.getByRole('list', { name: 'Probabilities' }).getByText('tools', { exact: true }).waitFor();
+  assert.deepEqual(await shownProbabilities(page), before);
+  await page.getByLabel('Open a model file').setInputFiles(saved);
+  assert.deepEqual(await classify(page, photo), { ...others, instruments: tools });
+  await close();
+});
+
+test('a zip of class folders, and one of a single class, become classes; junk in them is left out', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const folders = write(
+    'pets.zip',
+    zipped([
+      ['pets/fish/1.jpg', 'fishes/fish1.jpg'],
+      ['pets/fish/2.jpg', 'fishes/fish2.jpg'],
+      ['pets/tool/a.jpg', 'tools/plier1.jpg'],
+      ['__MACOSX/pets/fish/._1.jpg', 'fishes/fish1.jpg'],
+      ['pets/fish/.hidden.jpg', 'fishes/fish1.jpg'],
+      ['pets/.DS_Store', 'fishes/fish1.jpg'],
+      ['pets/notes.txt', 'fishes/fish1.jpg'],
+    ]),
+  );
+  await page.getByLabel('Choose a zip file').setInputFiles(folders);
+  await page.getByText('3 images in 2 classes').waitFor();
+  assert.deepEqual(await classNames(page), ['fish', 'tool']);
+  await page.getByText('4 other files left out.').waitFor();
+
+  const single = write(
+    'Monuments-samples.zip',
+    zipped([
+      ['0.jpg', 'monuments/burj.jpg'],
+      ['1.jpg', 'monuments/tajMahal.jpg'],
+    ]),
+  );
+  await dropOn(page, page.getByRole('heading', { name: 'Data' }), [single]);
+  await dropOn(page, page.getByText('4 other files left out.'), [single]);
+  await page.getByText('5 images in 3 classes').waitFor();
+  assert.deepEqual(await classNames(page), ['fish', 'tool', 'Monuments']);
+
+  await page.getByLabel('Add images to tool').setInputFiles(single);
+  await page.getByText('7 images in 3 classes').waitFor();
+  assert.equal(await photosOf(page, 'tool').count(), 3);
+  await close();
+});
+
+test('zip files that are damaged, or unpack to more than they say, are refused by name', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const alert = page.getByRole('region', { name: 'Data', exact: true }).getByRole('alert');
+  await page
+    .getByLabel('Choose a zip file')
+    .setInputFiles(write('cut.zip', zipped([['a/1.jpg', 'tools/plier1.jpg']]).subarray(0, 900)));
+  await alert.getByText('cut.zip: this is no zip file, or it is incomplete').waitFor();
+
+  // 32 MB of zeros, of which the list of files says that they are 1,000 bytes.
+  const bomb = zipSync({
+    'a/zeros.bmp': new Uint8Array(32 << 20),
+    'a/photo.jpg': readFileSync(path.join(samples, 'tools/plier1.jpg')),
+  });
+  const view = new DataView(bomb.buffer, bomb.byteOffset, bomb.byteLength);
+  for (let at = 0; at + 4 < bomb.length; ++at)
+    if (view.getUint32(at, true) === 0x02014b50) {
+      view.setUint32(at + 24, 1000, true);
+      break;
+    }
+  await page.getByLabel('Choose a zip file').setInputFiles(write('bomb.zip', bomb));
+  await page.getByText('1 image in 1 class').waitFor();
+  assert.match(await alert.innerText(), /zeros\.bmp: it unpacks to more than the zip file says/);
+  await close();
+});
+
+test(
+  'pasted images join the class that has the focus, elsewhere they make one; what cannot be decoded is named',
+  limit,
+  async () => {
+    const { page, close } = await openPage(browser, server.url);
+    const paste = (target) =>
+      target.evaluate(
+        async (element, { bytes }) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], 'image.jpg', { type: 'image/jpeg' }));
+          element.dispatchEvent(
+            new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true }),
+          );
+        },
+        { bytes: [...readFileSync(path.join(samples, 'tools/plier1.jpg'))] },
+      );
+    await paste(page.locator('body'));
+    await page.getByText('1 image in 1 class').waitFor();
+    await page.getByRole('button', { name: 'Add a class' }).click();
+    await page.keyboard.type('pliers');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Delete pliers' }).focus();
+    await paste(page.locator('body'));
+    await page.getByText('2 images in 2 classes').waitFor();
+    assert.equal(await photosOf(page, 'pliers').count(), 1);
+
+    // The beginning of an iPhone's photo; Chromium has no decoder for it.
+    const heic = write('IMG_0001.HEIC', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1'));
+    await page.getByLabel('Add images to pliers').setInputFiles(heic);
+    const alert = page.getByRole('region', { name: 'Data', exact: true }).getByRole('alert');
+    await alert.getByText(/IMG_0001\.HEIC: the image is HEIC, which this browser cannot decode/).waitFor();
+    await close();
+  },
+);
+
+test('the webcam records several pictures as long as its button is held, by keyboard as well', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.getByRole('button', { name: 'Add a class' }).click();
+  await page.getByRole('button', { name: 'Webcam for Class 1' }).click();
+  const hold = page.getByRole('button', { name: 'Hold to record' });
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('button')].some((one) => one.textContent === 'Hold to record' && !one.disabled),
+  );
+  await hold.focus();
+  await page.keyboard.down(' ');
+  await page.getByRole('button', { name: 'Recording…' }).waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('.photo').length >= 3);
+  await page.keyboard.up(' ');
+  await page
+    .getByText(/^Recorded \d+ images\.$/)
+    .first()
+    .waitFor();
+  const recorded = await photosOf(page, 'Class 1').count();
+  await hold.hover();
+  await page.mouse.down();
+  await page.waitForFunction((count) => document.querySelectorAll('.photo').length > count, recorded);
+  await page.mouse.up();
+  await page.getByRole('button', { name: 'Hold to record' }).waitFor();
+  await page.getByRole('button', { name: 'Close the camera' }).click();
+  await undo(page);
+  await page.waitForFunction((count) => document.querySelectorAll('.photo').length === count, recorded);
+  await close();
+});
+
+test(
+  'a reload brings back classes, images, settings, curves and the trained model; a new project clears them',
+  limit,
+  async () => {
+    const { page, context, close } = await openPage(browser, server.url);
+    await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+    await page.getByText('24 images in 3 classes').waitFor();
+    await page.getByRole('radio', { name: 'FashionCNN' }).check();
+    await page.getByText('Advanced', { exact: true }).click();
+    await page.getByLabel('Epochs', { exact: true }).fill('3');
+    await page.getByRole('button', { name: 'Train', exact: true }).click();
+    await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
+    const photo = path.join(samples, 'tools/plier1.jpg');
+    const before = await classify(page, photo);
+    await page.getByRole('button', { name: 'Remove fish1.jpg' }).focus();
+    await page.keyboard.press('Delete');
+    await page.getByText('23 images in 3 classes').waitFor();
+    await page.waitForTimeout(1500);
+
+    await page.reload();
+    await engineReady(page);
+    await page.getByText('23 images in 3 classes').waitFor();
+    assert.equal(await photosOf(page, 'fishes').count(), 7);
+    const image = page.getByRole('img', { name: 'fish10.jpg' });
+    await image.scrollIntoViewIfNeeded();
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll('.photo img')].every((one) => one.complete && one.naturalWidth === 144),
+    );
+    assert.ok(await page.getByRole('radio', { name: 'FashionCNN' }).isChecked());
+    await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor();
+    await page.getByRole('img', { name: /^Loss\. Training / }).waitFor();
+    await page.getByRole('region', { name: 'Model in use' }).waitFor();
+    assert.deepEqual(await classify(page, photo), before);
+    // It trains with what was stored.
+    await page.getByRole('button', { name: 'Train again' }).click();
+    await page.getByRole('progressbar', { name: 'Training' }).waitFor();
+    await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
+
+    const second = await context.newPage();
+    await second.goto(server.url);
+    await second.getByText('the project is open in another tab').waitFor();
+    await second.close();
+
+    await page.getByRole('button', { name: 'New project' }).click();
+    await page.getByRole('button', { name: 'Delete everything' }).click();
+    await page.getByRole('heading', { name: 'Drop a folder of photos here' }).waitFor();
+    await page.waitForTimeout(1000);
+    await page.reload();
+    await engineReady(page);
+    await page.getByRole('heading', { name: 'Drop a folder of photos here' }).waitFor();
+    assert.equal(await page.getByRole('region', { name: 'Model in use' }).count(), 0);
+    await close();
+  },
+);
+
+test('of many photos only those in view are drawn, and the keyboard reaches the last', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const files = readdirSync(path.join(samples, 'fishes')).map((file) => path.join(samples, 'fishes', file));
+  await page.getByRole('button', { name: 'Add a class' }).click();
+  for (let i = 1; i <= 6; ++i) {
+    await page.getByLabel('Add images to Class 1').setInputFiles(files);
+    await page.getByText(`${files.length * i} images in 1 class`).waitFor();
+  }
+  const count = files.length * 6;
+  await page.getByRole('button', { name: `Show all ${count}` }).click();
+  assert.ok((await photosOf(page, 'Class 1').count()) < count / 2);
+  await page.getByRole('list', { name: 'Photos of Class 1' }).getByRole('button').first().focus();
+  await page.keyboard.press('End');
+  await page.waitForFunction((last) => document.activeElement?.closest('li')?.ariaPosInSet === String(last), count);
+  assert.equal(
+    await page.evaluate(() => document.activeElement?.getAttribute('aria-label')),
+    `Remove ${path.basename(files.at(-1))}`,
+  );
+  await page.keyboard.press('Delete');
+  await page.getByText(`${count - 1} images in 1 class`).waitFor();
+  await close();
+});

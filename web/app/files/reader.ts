@@ -1,0 +1,114 @@
+// Reads files into photos, several at a time: decoded and brought to the training size by the core, each in a worker of its own,
+// and everything put into the store. The page's thread only hands bytes on.
+import { load, type InputSize, type Pinhole } from '../../engine/index';
+import { engine, wasmUrl } from '../engine';
+import type { Photo } from '../state';
+import { newId } from '../store/ids';
+import { putPicture } from '../store/pictures';
+import type { FoundFile } from './folders';
+import type { PhotoAnswer, PhotoParts, PhotoRequest } from './photo.worker';
+
+/** More decoders than this wait for each other. */
+const mostDecoders = 4;
+
+export type ReadResult =
+  | { readonly photo: Photo }
+  /** One sentence of the core or the browser. `isFull`: there is no room for more. */
+  | { readonly name: string; readonly failure: string; readonly isFull: boolean };
+
+export class Reader {
+  private readonly idle: Pinhole[];
+  private readonly waiting: ((decoder: Pinhole) => void)[] = [];
+  private readonly worker = new Worker(new URL('./photo.worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'photos',
+  });
+  private readonly asked = new Map<number, { resolve: (parts: PhotoParts) => void; reject: (error: Error) => void }>();
+
+  private constructor(
+    private readonly decoders: readonly Pinhole[],
+    private readonly own: readonly Pinhole[],
+    private readonly input: InputSize,
+  ) {
+    this.idle = [...decoders];
+    this.worker.onmessage = ({ data: { id, parts, failure } }: MessageEvent<PhotoAnswer>) => {
+      const { resolve, reject } = this.asked.get(id)!;
+      this.asked.delete(id);
+      if (parts) resolve(parts);
+      else reject(new Error(failure));
+    };
+  }
+
+  /** `files`: how many there will be, at least; few are not worth decoders of their own. */
+  static async open(input: InputSize, files: number): Promise<Reader> {
+    const more = Math.min(mostDecoders, navigator.hardwareConcurrency, Math.ceil(files / 16)) - 1;
+    const own = Array.from({ length: more }, () => load({ wasmUrl, variant: 'simd' }));
+    const [first, ...others] = await Promise.all([engine(), ...own]);
+    return new Reader([first, ...others], others, input);
+  }
+
+  /** Gives the results in the files' order. */
+  async *read(files: readonly FoundFile[], signal: AbortSignal): AsyncGenerator<ReadResult> {
+    const underWay: Promise<ReadResult>[] = [];
+    for (const file of files) {
+      if (signal.aborted) break;
+      underWay.push(this.readOne(file));
+      if (underWay.length >= this.decoders.length * 2) yield await underWay.shift()!;
+    }
+    for (const result of underWay) yield await result;
+  }
+
+  close(): void {
+    this.worker.terminate();
+    for (const decoder of this.own) decoder.dispose();
+  }
+
+  async readOne(found: FoundFile): Promise<ReadResult> {
+    const { name, credit } = found;
+    const decoder = await this.take();
+    let read;
+    try {
+      const file = await found.open();
+      read = { file, pixels: await decoder.decode(file, this.input) };
+    } catch (error) {
+      return { name, failure: messageOf(error), isFull: false };
+    } finally {
+      this.give(decoder);
+    }
+    const id = newId();
+    let parts;
+    try {
+      parts = await this.partsOf({ id, ...read });
+    } catch (error) {
+      return { name, failure: messageOf(error), isFull: false };
+    }
+    const { exact, look, ...bytes } = parts;
+    try {
+      await putPicture(id, { ...bytes, pixels: read.pixels.data as Uint8Array<ArrayBuffer> }, this.input);
+    } catch (error) {
+      return { name, failure: messageOf(error), isFull: true };
+    }
+    return { photo: { id, name, exact, look, ...(credit && { credit }) } };
+  }
+
+  private partsOf(request: PhotoRequest): Promise<PhotoParts> {
+    const answer = new Promise<PhotoParts>((resolve, reject) => this.asked.set(request.id, { resolve, reject }));
+    this.worker.postMessage(request);
+    return answer;
+  }
+
+  private take(): Promise<Pinhole> {
+    const decoder = this.idle.pop();
+    return decoder ? Promise.resolve(decoder) : new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  private give(decoder: Pinhole): void {
+    const next = this.waiting.shift();
+    if (next) next(decoder);
+    else this.idle.push(decoder);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,177 @@
+// Keeps the project between visits: everything but the pictures in IndexedDB, whose writes are whole or not at all, so that a tab
+// that crashes leaves the last state. One tab at a time holds the project; another works on its own, in memory.
+import { batch, effect } from '@preact/signals';
+import { clear, createStore, del, get, set, type UseStore } from 'idb-keyval';
+import type { Model } from '../../engine/index';
+import { messageOf } from '../actions/errors';
+import { specFor } from '../models';
+import * as state from '../state';
+import { idsFrom, nextId } from './ids';
+import { clearPictures, flushPictures, openPictures } from './pictures';
+
+/** Rises when what is saved can no longer be read as before. */
+const format = 1;
+/** Changes are gathered for so many milliseconds. */
+const saveEvery = 400;
+
+/** The signals that are kept, by name. */
+const kept = {
+  classes: state.classes,
+  chosenSettings: state.chosenSettings,
+  phase: state.phase,
+  history: state.history,
+  bestEpoch: state.bestEpoch,
+  report: state.report,
+  trainedOn: state.trainedOn,
+  crossValidation: state.crossValidation,
+  currentModel: state.currentModel,
+};
+
+type Kept = { readonly [Name in keyof typeof kept]: (typeof kept)[Name]['value'] };
+
+interface SavedProject extends Kept {
+  readonly format: number;
+  readonly nextId: number;
+}
+
+export interface TrainingState {
+  /** What the engine gave to go on from. */
+  readonly bytes: Uint8Array;
+  /** What the page needs to go on: settings, curves, the split. Plain data. */
+  readonly about: unknown;
+}
+
+let database: UseStore | null = null;
+let opened: () => void = () => undefined;
+
+/** Resolves when the project of the last visit is there, or it is clear that there is none. */
+export const projectIsOpen = new Promise<void>((resolve) => {
+  opened = resolve;
+});
+
+/** Brings the last visit's project back, all but its model, and keeps it up to date from then on. Gives the model's file. */
+export async function openStore(): Promise<{ file: Uint8Array; about: state.CurrentModel } | null> {
+  let model: { file: Uint8Array; about: state.CurrentModel } | null = null;
+  try {
+    if (!(await isOurs())) throw new Error('the project is open in another tab; what you do in this one is not kept');
+    database = createStore('pinhole', 'project');
+    const [saved, file] = await Promise.all([
+      get<SavedProject>('project', database),
+      get<Uint8Array>('model', database),
+    ]);
+    const known = saved?.format === format ? saved : undefined;
+    await openWith(true, known);
+    if (known) restore(known);
+    if (file && known?.currentModel) model = { file, about: known.currentModel };
+    startSaving();
+  } catch (error) {
+    database = null;
+    state.notKept.value = `This project is not kept: ${messageOf(error)}. Save it as a file before you leave.`;
+    await openWith(false, undefined);
+  }
+  state.isOpening.value = false;
+  opened();
+  return model;
+}
+
+async function openWith(isKept: boolean, saved: SavedProject | undefined): Promise<void> {
+  const { input } = specFor({ ...state.settings.value, ...saved?.chosenSettings });
+  const ids = saved?.classes.flatMap(({ photos }) => photos.map(({ id }) => id)) ?? [];
+  lostPhotos = new Set(await openPictures(isKept, ids, input));
+}
+
+/** Photos whose pictures the browser has thrown away, or that a crash came in between of. */
+let lostPhotos: ReadonlySet<number> = new Set();
+
+function restore(saved: SavedProject): void {
+  idsFrom(saved.nextId);
+  const isThere = ({ id }: state.Photo): boolean => !lostPhotos.has(id);
+  batch(() => {
+    for (const [name, one] of Object.entries(kept)) if (name in saved) one.value = saved[name as keyof Kept];
+    // An undamaged project keeps its very lists: they are compared by identity.
+    if (lostPhotos.size > 0)
+      state.classes.value = saved.classes.map((one) => ({ ...one, photos: one.photos.filter(isThere) }));
+    if (!['finished', 'stopped'].includes(saved.phase)) state.phase.value = 'idle';
+    if (saved.crossValidation?.running) state.crossValidation.value = null;
+    // It is there again when its file has been read.
+    state.currentModel.value = null;
+  });
+}
+
+/** Holds a lock until the page is gone. A page that is being reloaded keeps its lock a moment longer. */
+async function isOurs(): Promise<boolean> {
+  if (!('locks' in navigator)) return true;
+  return new Promise((resolve) => {
+    const held = (): Promise<void> => {
+      resolve(true);
+      return new Promise(() => undefined);
+    };
+    navigator.locks.request('pinhole project', { signal: AbortSignal.timeout(1500) }, held).catch(() => resolve(false));
+  });
+}
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+let unsaved: Kept | null = null;
+
+function startSaving(): void {
+  let isFirst = true;
+  effect(() => {
+    const project = Object.fromEntries(Object.entries(kept).map(([name, { value }]) => [name, value])) as Kept;
+    if (!isFirst) {
+      unsaved = project;
+      timer ??= setTimeout(() => void save(), saveEvery);
+    }
+    isFirst = false;
+  });
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'hidden') void save();
+  });
+}
+
+async function save(): Promise<void> {
+  clearTimeout(timer);
+  timer = undefined;
+  const project = unsaved;
+  unsaved = null;
+  if (!project) return;
+  await writing(async (into) => {
+    await flushPictures();
+    await set('project', { ...project, format, nextId: nextId() } satisfies SavedProject, into);
+  });
+}
+
+async function writing(write: (into: UseStore) => Promise<void>): Promise<void> {
+  if (!database) return;
+  try {
+    await write(database);
+    state.notKept.value = null;
+  } catch (error) {
+    state.notKept.value = `The latest changes are not kept: ${messageOf(error)}. Save the project as a file before you leave.`;
+  }
+}
+
+/** The model that classifies, to be there again after a reload. */
+export function keepModel(model: Model): void {
+  void writing(async (into) => set('model', await model.save(), into));
+}
+
+/** Whole or not at all; the one before is gone. */
+export function saveTrainingState({ bytes, about }: TrainingState): Promise<void> {
+  return writing((into) => set('training', { bytes, about }, into));
+}
+
+export async function loadTrainingState(): Promise<TrainingState | null> {
+  await projectIsOpen;
+  return database ? ((await get<TrainingState>('training', database)) ?? null) : null;
+}
+
+export function clearTrainingState(): Promise<void> {
+  return writing((into) => del('training', into));
+}
+
+/** Deletes everything that is kept. */
+export async function clearStore(): Promise<void> {
+  unsaved = null;
+  await clearPictures();
+  await writing((into) => clear(into));
+}

@@ -1,0 +1,115 @@
+// Keeps the pictures in the origin private file system: this worker alone holds its files. Without one it keeps them in memory.
+/// <reference lib="dom.asynciterable" />
+import { MemoryFile, PackedFile, type RandomAccessFile } from './packed';
+import type { StoreAnswer, StoreCalls, StoreRequest } from './protocol';
+
+const folderName = 'pinhole-project';
+
+let folder: FileSystemDirectoryHandle | null = null;
+let thumbnails: PackedFile;
+let pictures: PackedFile;
+const pixels = new Map<string, PackedFile>();
+
+async function openFile(name: string): Promise<PackedFile> {
+  return new PackedFile(folder ? await syncHandle(folder, name) : new MemoryFile());
+}
+
+/** A page that is being reloaded holds its files a moment longer than its successor starts. */
+async function syncHandle(inside: FileSystemDirectoryHandle, name: string): Promise<RandomAccessFile> {
+  const file = await inside.getFileHandle(name, { create: true });
+  for (let attempt = 0; ; ++attempt) {
+    try {
+      return await file.createSyncAccessHandle();
+    } catch (error) {
+      if (attempt === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+async function pixelsAt(input: string): Promise<PackedFile> {
+  const known = pixels.get(input);
+  if (known) return known;
+  const opened = await openFile(`pixels-${input}`);
+  pixels.set(input, opened);
+  return opened;
+}
+
+const answers: {
+  [Name in keyof StoreCalls]: (
+    takes: StoreCalls[Name]['takes'],
+  ) => StoreCalls[Name]['gives'] | Promise<StoreCalls[Name]['gives']>;
+} = {
+  async open({ isKept, keep, input }) {
+    if (isKept) {
+      const top = await navigator.storage.getDirectory();
+      folder = await top.getDirectoryHandle(folderName, { create: true });
+    }
+    [thumbnails, pictures] = [await openFile('thumbnails'), await openFile('pictures')];
+    const stored = await pixelsAt(input);
+    const kept = new Set(keep);
+    for (const file of [thumbnails, pictures, stored]) {
+      for (const key of file.keys()) if (!kept.has(key)) file.delete(key);
+    }
+    if (folder) {
+      for await (const name of folder.keys())
+        if (name.startsWith('pixels-') && name !== `pixels-${input}`) await folder.removeEntry(name);
+    }
+    return keep.filter((id) => !thumbnails.has(id) || !pictures.has(id));
+  },
+
+  async put({ id, thumbnail, picture, pixels: bytes, input }) {
+    (await pixelsAt(input)).put(id, bytes);
+    pictures.put(id, picture);
+    thumbnails.put(id, thumbnail);
+    return undefined;
+  },
+
+  thumbnail: ({ id }) => thumbnails.get(id) ?? null,
+  picture: ({ id }) => pictures.get(id) ?? null,
+  pixels: async ({ id, input }) => (await pixelsAt(input)).get(id) ?? null,
+  async putPixels({ id, input, bytes }) {
+    (await pixelsAt(input)).put(id, bytes);
+    return undefined;
+  },
+
+  flush() {
+    for (const file of [thumbnails, pictures, ...pixels.values()]) file.flush();
+    return undefined;
+  },
+
+  async clear() {
+    thumbnails.clear();
+    pictures.clear();
+    for (const [input, file] of pixels) {
+      file.close();
+      if (folder) await folder.removeEntry(`pixels-${input}`);
+    }
+    pixels.clear();
+    return undefined;
+  },
+};
+
+/** One after the other, so that a file is opened once and what was put first is there first. */
+let before: Promise<unknown> = Promise.resolve();
+
+self.onmessage = ({ data }: MessageEvent<StoreRequest>) => {
+  before = before.then(async () => {
+    let answer: StoreAnswer;
+    try {
+      // The request pairs each name with what it takes; the compiler cannot follow that through the table.
+      const gives = await (answers[data.name] as (takes: unknown) => unknown)(data.takes);
+      answer = { id: data.id, gives };
+    } catch (error) {
+      answer = { id: data.id, failure: inWords(error) };
+    }
+    const bytes = answer.gives instanceof Uint8Array ? answer.gives.buffer : undefined;
+    self.postMessage(answer, { transfer: bytes instanceof ArrayBuffer ? [bytes] : [] });
+  });
+};
+
+function inWords(error: unknown): string {
+  if (error instanceof DOMException && error.name === 'QuotaExceededError')
+    return 'the browser has no more room for pictures';
+  return error instanceof Error ? error.message : String(error);
+}
