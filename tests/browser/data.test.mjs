@@ -84,6 +84,7 @@ test('a class that is renamed keeps the trained model, which then says the new n
   const { page, close } = await openPage(browser, server.url);
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('24 images in 3 classes').waitFor();
+  await page.getByText('Advanced', { exact: true }).click();
   await page.getByRole('radio', { name: 'FashionCNN' }).check();
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
@@ -243,8 +244,8 @@ test(
     const { page, context, close } = await openPage(browser, server.url);
     await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
     await page.getByText('24 images in 3 classes').waitFor();
-    await page.getByRole('radio', { name: 'FashionCNN' }).check();
     await page.getByText('Advanced', { exact: true }).click();
+    await page.getByRole('radio', { name: 'FashionCNN' }).check();
     await page.getByLabel('Epochs', { exact: true }).fill('3');
     await page.getByRole('button', { name: 'Train', exact: true }).click();
     await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
@@ -264,6 +265,7 @@ test(
     await page.waitForFunction(() =>
       [...document.querySelectorAll('.photo img')].every((one) => one.complete && one.naturalWidth === 144),
     );
+    await page.getByText('Advanced', { exact: true }).click();
     assert.ok(await page.getByRole('radio', { name: 'FashionCNN' }).isChecked());
     await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor();
     await page.getByRole('img', { name: /^Loss\. Training / }).waitFor();

@@ -4,6 +4,7 @@ import { keepEstimate } from './actions/estimate';
 import { undo } from './actions/classes';
 import { addTransfer } from './actions/photos';
 import { openProject } from './actions/project';
+import { watchDuplicates } from './advice/watch';
 import { App } from './components/App';
 import { carriesFiles } from './components/DropZone';
 import { engine } from './engine';
@@ -53,6 +54,7 @@ window.addEventListener('beforeunload', (event) => {
 
 keepEstimate();
 void openProject();
+watchDuplicates();
 
 // A failure shows in the header; the page itself stays.
 engine().then(installOffline, () => undefined);

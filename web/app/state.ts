@@ -1,6 +1,7 @@
 // The whole state of the page, in one place. Components read these signals; only the functions in actions/ write them.
 // Values are replaced, never changed in place, so that "what was before" can be kept (undo) and compared.
 import { computed, signal } from '@preact/signals';
+import type { Duplicates } from './advice/duplicates';
 import type { Answer } from './evaluation/answers';
 import type { Threshold } from './evaluation/threshold';
 import { suggestSettings } from './suggestions';
@@ -46,6 +47,9 @@ export const dismissedChange = signal<Change | null>(null);
 export const isOpening = signal(true);
 /** Why this project will be gone with the page; null when it is kept. */
 export const notKept = signal<string | null>(null);
+
+/** Photos that are there twice or look alike, a moment after the latest change. */
+export const duplicates = signal<Duplicates>({ exact: [], alike: [] });
 
 /** The class whose camera is open. */
 export const webcamFor = signal<number | null>(null);

@@ -15,6 +15,7 @@ import {
   readReport,
   undoStack,
 } from '../state';
+import { Advice } from './Advice';
 import { ClassCard } from './ClassCard';
 import { Credits } from './Credits';
 import { DropZone } from './DropZone';
@@ -40,6 +41,7 @@ export function DataPanel(): JSX.Element {
         )}
         <Errors place="data" />
         <Summary />
+        <Advice />
         {count > 0 && (
           <div class="class-cards">
             {classes.value.map((one, index) => (

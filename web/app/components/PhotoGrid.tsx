@@ -25,6 +25,7 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
   const [current, setCurrent] = useState(0);
   const [scrolled, setScrolled] = useState(0);
   const wanted = useRef<number | null>(null);
+  const frame = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const { columns, rowHeight } = useLayout(list, photoClass.photos.length > 0);
   const { photos } = photoClass;
@@ -32,7 +33,7 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
   const reachable = Math.max(0, Math.min(current, reachableCount - 1));
 
   const rows = Math.ceil(reachableCount / columns);
-  const visibleRows = Math.ceil((list.current?.clientHeight ?? 0) / rowHeight) || collapsedRows;
+  const visibleRows = Math.ceil((frame.current?.clientHeight ?? 0) / rowHeight) || collapsedRows;
   const firstRow = isOpen ? Math.max(0, Math.min(Math.floor(scrolled / rowHeight), rows - visibleRows) - spareRows) : 0;
   const lastRow = isOpen ? Math.min(rows, firstRow + visibleRows + 2 * spareRows + 1) : rows;
   const start = firstRow * columns;
@@ -42,7 +43,7 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
     const next = Math.max(0, Math.min(reachableCount - 1, index));
     wanted.current = next;
     setCurrent(next);
-    const element = list.current;
+    const element = frame.current;
     if (!isOpen || !element) return;
     const top = Math.floor(next / columns) * rowHeight;
     if (top < element.scrollTop) element.scrollTop = top;
@@ -85,32 +86,37 @@ export function PhotoGrid({ photoClass, isLocked, children }: Properties): JSX.E
 
   return (
     <>
-      <ul
-        class={`photos ${isOpen ? 'photos--open' : ''}`}
-        ref={list}
-        aria-label={`Photos of ${photoClass.name}`}
-        style={{ '--rows-above': `${firstRow * rowHeight}px`, '--rows-below': `${(rows - lastRow) * rowHeight}px` }}
-        onKeyDown={keys}
+      <div
+        class={isOpen ? 'photos-frame photos-frame--open' : 'photos-frame'}
+        ref={frame}
         onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}
       >
-        {shown.map((photo, i) => (
-          <li key={photo.id} class="photo" aria-posinset={start + i + 1} aria-setsize={photos.length}>
-            <PhotoImage photo={photo} />
-            <button
-              type="button"
-              class="photo__remove"
-              data-index={start + i}
-              tabIndex={start + i === reachable ? 0 : -1}
-              aria-label={`Remove ${photo.name}`}
-              disabled={isLocked}
-              onFocus={() => setCurrent(start + i)}
-              onClick={() => remove(start + i)}
-            >
-              <Icon name="close" />
-            </button>
-          </li>
-        ))}
-      </ul>
+        <ul
+          class="photos"
+          ref={list}
+          aria-label={`Photos of ${photoClass.name}`}
+          style={{ '--rows-above': `${firstRow * rowHeight}px`, '--rows-below': `${(rows - lastRow) * rowHeight}px` }}
+          onKeyDown={keys}
+        >
+          {shown.map((photo, i) => (
+            <li key={photo.id} class="photo" aria-posinset={start + i + 1} aria-setsize={photos.length}>
+              <PhotoImage photo={photo} />
+              <button
+                type="button"
+                class="photo__remove"
+                data-index={start + i}
+                tabIndex={start + i === reachable ? 0 : -1}
+                aria-label={`Remove ${photo.name}`}
+                disabled={isLocked}
+                onFocus={() => setCurrent(start + i)}
+                onClick={() => remove(start + i)}
+              >
+                <Icon name="close" />
+              </button>
+            </li>
+          ))}
+        </ul>
+      </div>
       <div class="row photos__actions">
         {children}
         {photos.length > collapsedRows * columns && (
