@@ -21,9 +21,6 @@ const browserArguments = [
   '--disable-component-update',
   '--disable-sync',
   '--disable-quic',
-  // A camera that shows a test picture, and no question whether it may be used.
-  '--use-fake-device-for-media-stream',
-  '--use-fake-ui-for-media-stream',
 ];
 
 /** `more`: arguments beside the usual ones. */

@@ -9,6 +9,7 @@ import { App } from './components/App';
 import { carriesFiles } from './components/DropZone';
 import { engine } from './engine';
 import { installOffline } from './offline';
+import { countSentBytes } from './privacy';
 import { isBusy, reading } from './state';
 import './styles/tokens.css';
 import './styles/base.css';
@@ -57,4 +58,4 @@ void openProject();
 watchDuplicates();
 
 // A failure shows in the header; the page itself stays.
-engine().then(installOffline, () => undefined);
+void countSentBytes(engine().then(installOffline, () => false));

@@ -1,22 +1,31 @@
 // Registers the service worker, which keeps the whole page for use without a network and brings the headers that threads
 // need where the host does not send them.
-import { classes, currentModel, reading } from './state';
+import { isBusy, reading } from './state';
+import { projectIsOpen } from './store/project';
 
 const reloadedFor = 'pinhole: reloaded for cross-origin isolation';
 
-export async function installOffline(): Promise<void> {
-  if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
+/** Resolves when the service worker answers this page's requests: true; or when it is clear that none will: false. */
+export async function installOffline(): Promise<boolean> {
+  if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return false;
   try {
     await navigator.serviceWorker.register(new URL('./service-worker.js', document.baseURI));
     await navigator.serviceWorker.ready;
   } catch {
     // The page works without: only its own reload needs the network then.
-    return;
+    return false;
   }
+  await projectIsOpen;
   // Headers count from the next load on. Once, so that a browser that does not isolate does not reload for ever.
-  const isUntouched = classes.value.length === 0 && reading.value === null && currentModel.value === null;
+  const isUntouched = !isBusy.value && reading.value === null;
   if (isUntouched && !globalThis.crossOriginIsolated && !sessionStorage.getItem(reloadedFor)) {
     sessionStorage.setItem(reloadedFor, 'yes');
     location.reload();
   }
+  if (navigator.serviceWorker.controller) return true;
+  // Loaded past it, by a forced reload: it takes this page over only at the next load, unless it has just been installed.
+  return new Promise((resolve) => {
+    navigator.serviceWorker.addEventListener('controllerchange', () => resolve(true), { once: true });
+    setTimeout(() => resolve(navigator.serviceWorker.controller !== null), 3000);
+  });
 }

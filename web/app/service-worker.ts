@@ -2,7 +2,7 @@
 // make a page cross-origin isolated, which threads need, where the host cannot send them. It never fetches from another origin.
 // vite.config.ts fills in __FILES__, __POLICY__ and __VERSION__ when the page is built.
 /// <reference lib="webworker" />
-export type {};
+import type { SentMessage } from './privacy';
 declare const self: ServiceWorkerGlobalScope;
 declare const __FILES__: readonly string[];
 declare const __POLICY__: string;
@@ -35,17 +35,30 @@ self.addEventListener('activate', (event) => {
 
 self.addEventListener('fetch', (event) => {
   const { request } = event;
-  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin) return;
-  event.respondWith(answer(request).then(isolated));
+  // Counted for the page before it is let out; a request of the page itself is its loading.
+  const fromNetwork = (): Promise<Response> => {
+    if (request.mode !== 'navigate') event.waitUntil(tellOf(request.clone()));
+    return fetch(request);
+  };
+  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin)
+    event.respondWith(fromNetwork());
+  else event.respondWith(answer(request, fromNetwork).then(isolated));
 });
 
-async function answer(request: Request): Promise<Response> {
+async function answer(request: Request, fromNetwork: () => Promise<Response>): Promise<Response> {
   // The document comes from the network first, so that a new version is seen at once; everything it names has a hash in its name
   // or belongs to the version in the cache.
   if (request.mode === 'navigate') {
-    return fetch(request).catch(async () => (await kept('./')) ?? Response.error());
+    return fromNetwork().catch(async () => (await kept('./')) ?? Response.error());
   }
-  return (await kept(request)) ?? fetch(request);
+  return (await kept(request)) ?? fromNetwork();
+}
+
+/** Every open page of this origin is told, whoever asked: nothing that leaves is nobody's. */
+async function tellOf(request: Request): Promise<void> {
+  const body = await request.arrayBuffer().catch(() => new ArrayBuffer(0));
+  const message: SentMessage = { kind: 'sent', bytes: request.method.length + request.url.length + body.byteLength };
+  for (const client of await self.clients.matchAll({ includeUncontrolled: true })) client.postMessage(message);
 }
 
 async function kept(request: RequestInfo): Promise<Response | undefined> {

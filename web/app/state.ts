@@ -57,6 +57,9 @@ export const webcamFor = signal<number | null>(null);
 /** Files being read, while they are. */
 export const reading = signal<{ readonly done: number; readonly total: number } | null>(null);
 
+/** Files that have been put into the project's zip, while it is made. */
+export const saving = signal<{ readonly done: number; readonly total: number } | null>(null);
+
 export interface ReadReport {
   readonly added: number;
   readonly cancelled: boolean;
@@ -250,6 +253,17 @@ export const takingAway = signal<string | null>(null);
 
 /** What the camera sees, as long as it is on. */
 export const liveAnswer = signal<readonly LabelledProbability[] | null>(null);
+
+/** What left the device since everything was loaded. */
+export interface Sent {
+  readonly bytes: number;
+  readonly requests: number;
+  /** Requests that the Content-Security-Policy stopped. */
+  readonly refused: number;
+  /** Who counts; null while the page is still loading. */
+  readonly measuredBy: 'service worker' | 'page' | null;
+}
+export const sent = signal<Sent>({ bytes: 0, requests: 0, refused: 0, measuredBy: null });
 
 /** What went wrong, kept beside the control that caused it. */
 export type Place = 'data' | 'training' | 'evaluation' | 'model' | 'classify';

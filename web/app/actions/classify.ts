@@ -3,7 +3,7 @@ import type { ImageSource, Model } from '../../engine/index';
 import { percent } from '../components/words';
 import { camera, openCamera, type CameraStream } from '../camera';
 import { csvOf } from '../evaluation/csv';
-import { filesOfDrop } from '../files/folders';
+import { filesOfTransfer } from '../files/folders';
 import {
   classifying,
   currentModel,
@@ -28,7 +28,8 @@ const redrawEvery = 8;
 
 /** A drop, in which folders stand for the images in them. */
 export async function classifyDropped(transfer: DataTransfer): Promise<void> {
-  await classifyFiles((await filesOfDrop(transfer)).groups.flatMap(({ files }) => files));
+  const found = (await filesOfTransfer(transfer)).groups.flatMap(({ files }) => files);
+  await classifyFiles(await Promise.all(found.map(async ({ name, open }) => new File([await open()], name))));
 }
 
 /** Pictures on the clipboard; false when there is none. */

@@ -1,5 +1,7 @@
 // Brings photos to the engine as a data set, in which every image is named by its photo's id.
 import type { Dataset, InputSize, Pinhole } from '../../engine/index';
+import { withoutLeaks } from '../advice/duplicates';
+import { presentDuplicates } from '../advice/watch';
 import { pixelsOf } from '../files/pixels';
 import type { PhotoClass } from '../state';
 
@@ -33,6 +35,28 @@ export async function datasetOf(
     onProgress(start + some.length, photos.length);
   }
   return dataset;
+}
+
+/**
+ * As Dataset.split, but pictures that look alike stay on one side where that is possible: one that the model has learned from would
+ * flatter it in the test. Without look-alikes it is the engine's split, and native_train's.
+ */
+export async function splitApart(
+  all: Dataset,
+  fraction: number,
+  seed: number,
+): Promise<{ train: Dataset; val: Dataset }> {
+  const parts = await all.split(fraction, seed);
+  const { alike } = await presentDuplicates();
+  if (alike.length === 0 || parts.val.size === 0) return parts;
+  const photos = await photosIn(all);
+  const held = new Set((await photosIn(parts.val)).map(({ id }) => id));
+  const before = photos.map(({ id }) => held.has(id));
+  const after = withoutLeaks(photos, before, alike);
+  if (after.every((isHeld, i) => isHeld === before[i])) return parts;
+  await Promise.all([parts.train.dispose(), parts.val.dispose()]);
+  const indices = (wanted: boolean): number[] => after.flatMap((isHeld, i) => (isHeld === wanted ? [i] : []));
+  return { train: await all.subset(indices(false)), val: await all.subset(indices(true)) };
 }
 
 /** The photos of a data set that datasetOf made, or of a part of it, in its order. */

@@ -1,8 +1,8 @@
 // Hands a file to the browser's downloads.
 import { announce } from './announce';
 
-export function download(content: Uint8Array | string, name: string, type: string): void {
-  const url = URL.createObjectURL(new Blob([content as Uint8Array<ArrayBuffer> | string], { type }));
+export function download(content: Uint8Array | Blob | string, name: string, type: string): void {
+  const url = URL.createObjectURL(new Blob([content as Uint8Array<ArrayBuffer> | Blob | string], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

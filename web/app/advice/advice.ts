@@ -4,7 +4,7 @@ import type { PhotoClass } from '../state';
 import type { Duplicates } from './duplicates';
 
 export interface Advice {
-  readonly kind: 'few' | 'unbalanced' | 'copies' | 'alike' | 'contradicting' | 'alike-across';
+  readonly kind: 'few' | 'unbalanced' | 'copies' | 'alike' | 'contradicting' | 'alike-across' | 'leaking';
   readonly sentence: string;
   /** Groups of photos to look at. */
   readonly groups: readonly (readonly number[])[];
@@ -19,7 +19,12 @@ const few = 10;
 /** A class with so many times the images of another is favoured. */
 const unbalancedFrom = 3;
 
-export function adviceOn(classes: readonly PhotoClass[], { exact, alike }: Duplicates): Advice[] {
+/** `heldOut`: ids of the photos that the latest training was tested with. */
+export function adviceOn(
+  classes: readonly PhotoClass[],
+  { exact, alike }: Duplicates,
+  heldOut: ReadonlySet<number> = new Set(),
+): Advice[] {
   const none = { groups: [], superfluous: [], classId: null };
   const classOf = new Map(classes.flatMap(({ id, photos }) => photos.map((photo) => [photo.id, id] as const)));
   const advice: Advice[] = [];
@@ -92,6 +97,18 @@ export function adviceOn(classes: readonly PhotoClass[], { exact, alike }: Dupli
       kind: 'alike-across',
       sentence: `${plural(across.length, 'picture has', 'pictures have')} almost its like in another class.`,
       groups: across,
+    });
+  }
+  const leaking = present(alike).filter(
+    (group) => group.some((id) => heldOut.has(id)) && !group.every((id) => heldOut.has(id)),
+  );
+  if (leaking.length > 0) {
+    const count = leaking.flat().filter((id) => heldOut.has(id)).length;
+    advice.push({
+      ...none,
+      kind: 'leaking',
+      sentence: `${plural(count, 'image', 'images')} that the model was tested with ${count === 1 ? 'looks' : 'look'} almost like one that it learned from: its accuracy may be flattered.`,
+      groups: leaking,
     });
   }
   return advice;

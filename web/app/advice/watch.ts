@@ -1,24 +1,23 @@
 // Looks for duplicates whenever the photos have changed and a moment has passed.
-import { effect } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { classes, duplicates } from '../state';
 import type { Duplicates } from './duplicates';
 
 const pause = 400;
+
+/** `duplicates` is about the photos that are there. */
+const isUpToDate = signal(true);
 
 export function watchDuplicates(): void {
   let worker: Worker | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   effect(() => {
     const photos = classes.value.flatMap((one) => one.photos);
+    isUpToDate.value = false;
     clearTimeout(timer);
     timer = setTimeout(() => {
       // An answer about photos of before would be of no use.
       worker?.terminate();
-      worker = undefined;
-      if (photos.length < 2) {
-        duplicates.value = { exact: [], alike: [] };
-        return;
-      }
       const started = new Worker(new URL('./duplicates.worker.ts', import.meta.url), {
         type: 'module',
         name: 'duplicates',
@@ -26,9 +25,21 @@ export function watchDuplicates(): void {
       worker = started;
       started.onmessage = ({ data }: MessageEvent<Duplicates>) => {
         duplicates.value = data;
+        isUpToDate.value = true;
         started.terminate();
       };
       started.postMessage(photos.map(({ id, exact, look }) => ({ id, exact, look })));
     }, pause);
+  });
+}
+
+/** What was found among the photos that are there now. */
+export function presentDuplicates(): Promise<Duplicates> {
+  return new Promise((resolve) => {
+    const stop = effect(() => {
+      if (!isUpToDate.value) return;
+      resolve(duplicates.peek());
+      queueMicrotask(() => stop());
+    });
   });
 }

@@ -1,16 +1,19 @@
 // What stands in the way of a good model, each with a button that helps.
+import { computed } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { adviceOn, type Advice as Piece } from '../advice/advice';
 import { removePhotos } from '../actions/classes';
-import { classes, duplicates, isBusy, reading } from '../state';
+import { classes, duplicates, isBusy, reading, report } from '../state';
 import { Icon } from './Icon';
 import { SimilarPhotos } from './SimilarPhotos';
+
+const heldOut = computed(() => new Set(report.value?.answers.map(({ id }) => id)));
 
 export function Advice(): JSX.Element | null {
   const [shown, setShown] = useState<Piece['kind'] | null>(null);
   if (reading.value) return null;
-  const pieces = adviceOn(classes.value, duplicates.value);
+  const pieces = adviceOn(classes.value, duplicates.value, heldOut.value);
   if (pieces.length === 0) return null;
   return (
     <section class="advice" aria-label="Advice on the data">

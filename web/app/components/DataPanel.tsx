@@ -13,6 +13,7 @@ import {
   photoCount,
   reading,
   readReport,
+  saving,
   undoStack,
 } from '../state';
 import { Advice } from './Advice';
@@ -21,7 +22,7 @@ import { Credits } from './Credits';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
-import { NewProject } from './NewProject';
+import { ProjectBar } from './ProjectBar';
 import { Errors, Notice } from './Notice';
 import { Panel } from './Panel';
 import { plural } from './words';
@@ -50,6 +51,7 @@ export function DataPanel(): JSX.Element {
           </div>
         )}
         <Credits />
+        {!isOpening.value && <ProjectBar isLocked={isLocked()} />}
       </DropZone>
       <Snackbar />
     </Panel>
@@ -97,7 +99,6 @@ function AddMore(): JSX.Element {
       <AddClassButton />
       <FolderButton />
       <ZipButton />
-      <NewProject isLocked={isLocked()} />
     </div>
   );
 }
@@ -145,7 +146,7 @@ function AddClassButton(): JSX.Element {
 }
 
 function isLocked(): boolean {
-  return isBusy.value || reading.value !== null;
+  return isBusy.value || reading.value !== null || saving.value !== null;
 }
 
 function Reading(): JSX.Element | null {

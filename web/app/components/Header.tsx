@@ -1,6 +1,6 @@
 // What this is, that nothing leaves it, and what it runs on; and the way to each step.
 import type { JSX } from 'preact';
-import { currentModel, engineState, isBusy, photoCount, progress, report } from '../state';
+import { currentModel, engineState, isBusy, photoCount, progress, report, sent } from '../state';
 import { Icon } from './Icon';
 import { percent, plural } from './words';
 
@@ -15,10 +15,7 @@ export function Header(): JSX.Element {
         </div>
       </div>
       <ul class="header__facts">
-        <li class="fact">
-          <Icon name="shield" />
-          Your photos never leave this device
-        </li>
+        <PrivacyFact />
         <EngineFact />
       </ul>
     </header>
@@ -45,9 +42,45 @@ function EngineFact(): JSX.Element {
             <span class="visually-hidden">Runs on </span>
             {state.runs}
           </span>
+          {!globalThis.crossOriginIsolated && (
+            <span class="fact__note">One thread only: this address does not send the headers that threads need.</span>
+          )}
         </li>
       );
   }
+}
+
+/** The promise, and the number that proves it. */
+function PrivacyFact(): JSX.Element {
+  const { bytes, requests, refused, measuredBy } = sent.value;
+  return (
+    <li class="fact">
+      <Icon name="shield" />
+      <details class="fact__more">
+        <summary>
+          Your photos never leave this device:{' '}
+          <span class="numbers">
+            {measuredBy
+              ? `${bytes.toLocaleString('en')} bytes sent since it loaded`
+              : 'counting begins when it has loaded'}
+          </span>
+        </summary>
+        <div class="fact__details">
+          <p>
+            {plural(requests, 'request')} left this device since the page was ready, {refused === 0 ? 'none' : refused}{' '}
+            had to be refused.
+          </p>
+          <p>
+            {measuredBy === 'page'
+              ? 'Counted from the browser’s own list of this page’s requests.'
+              : 'Counted by the page’s service worker, which sees every request of the page and its workers.'}{' '}
+            The page’s Content-Security-Policy allows no address but its own. Once loaded, it works without a network:
+            try it in airplane mode.
+          </p>
+        </div>
+      </details>
+    </li>
+  );
 }
 
 /** On narrow screens, where the steps stand below each other. */

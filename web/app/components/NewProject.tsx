@@ -10,7 +10,7 @@ export function NewProject({ isLocked }: { isLocked: boolean }): JSX.Element {
     <>
       <button
         type="button"
-        class="button button--quiet"
+        class="button button--quiet button--small"
         disabled={isLocked}
         onClick={() => dialog.current?.showModal()}
       >

@@ -9,6 +9,8 @@ export interface FoundFile {
   readonly name: string;
   readonly open: () => Promise<Blob>;
   readonly credit?: Credit;
+  /** Of a photo of a saved project. */
+  readonly id?: number;
 }
 
 /** Files of one class; `className` is null for files that were given without a folder. */

@@ -75,7 +75,7 @@ export class Reader {
     } finally {
       this.give(decoder);
     }
-    const id = newId();
+    const id = found.id ?? newId();
     let parts;
     try {
       parts = await this.partsOf({ id, ...read });

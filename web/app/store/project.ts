@@ -10,7 +10,7 @@ import { idsFrom, nextId } from './ids';
 import { clearPictures, flushPictures, openPictures } from './pictures';
 
 /** Rises when what is saved can no longer be read as before. */
-const format = 1;
+export const projectFormat = 1;
 /** Changes are gathered for so many milliseconds. */
 const saveEvery = 400;
 
@@ -27,7 +27,7 @@ const kept = {
   currentModel: state.currentModel,
 };
 
-type Kept = { readonly [Name in keyof typeof kept]: (typeof kept)[Name]['value'] };
+export type Kept = { readonly [Name in keyof typeof kept]: (typeof kept)[Name]['value'] };
 
 interface SavedProject extends Kept {
   readonly format: number;
@@ -59,7 +59,7 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
       get<SavedProject>('project', database),
       get<Uint8Array>('model', database),
     ]);
-    const known = saved?.format === format ? saved : undefined;
+    const known = saved?.format === projectFormat ? saved : undefined;
     await openWith(true, known);
     if (known) restore(known);
     if (file && known?.currentModel) model = { file, about: known.currentModel };
@@ -86,15 +86,27 @@ let lostPhotos: ReadonlySet<number> = new Set();
 function restore(saved: SavedProject): void {
   idsFrom(saved.nextId);
   const isThere = ({ id }: state.Photo): boolean => !lostPhotos.has(id);
+  bringBack({
+    ...saved,
+    // An undamaged project keeps its very lists: they are compared by identity.
+    ...(lostPhotos.size > 0 && {
+      classes: saved.classes.map((one) => ({ ...one, photos: one.photos.filter(isThere) })),
+    }),
+    // It is there again when its file has been read.
+    currentModel: null,
+  });
+}
+
+/** Everything that is kept, as it is now. */
+export function keptNow(): Kept {
+  return Object.fromEntries(Object.entries(kept).map(([name, { value }]) => [name, value])) as Kept;
+}
+
+export function bringBack(saved: Kept): void {
   batch(() => {
     for (const [name, one] of Object.entries(kept)) if (name in saved) one.value = saved[name as keyof Kept];
-    // An undamaged project keeps its very lists: they are compared by identity.
-    if (lostPhotos.size > 0)
-      state.classes.value = saved.classes.map((one) => ({ ...one, photos: one.photos.filter(isThere) }));
     if (!['finished', 'stopped'].includes(saved.phase)) state.phase.value = 'idle';
     if (saved.crossValidation?.running) state.crossValidation.value = null;
-    // It is there again when its file has been read.
-    state.currentModel.value = null;
   });
 }
 
@@ -116,7 +128,7 @@ let unsaved: Kept | null = null;
 function startSaving(): void {
   let isFirst = true;
   effect(() => {
-    const project = Object.fromEntries(Object.entries(kept).map(([name, { value }]) => [name, value])) as Kept;
+    const project = keptNow();
     if (!isFirst) {
       unsaved = project;
       timer ??= setTimeout(() => void save(), saveEvery);
@@ -136,7 +148,7 @@ async function save(): Promise<void> {
   if (!project) return;
   await writing(async (into) => {
     await flushPictures();
-    await set('project', { ...project, format, nextId: nextId() } satisfies SavedProject, into);
+    await set('project', { ...project, format: projectFormat, nextId: nextId() } satisfies SavedProject, into);
   });
 }
 
