@@ -12,8 +12,8 @@ import { chromium } from 'playwright-core';
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 export const samples = path.join(root, 'web/public/samples/photos');
 
-const executablePath = process.env.PINHOLE_CHROMIUM ?? '/usr/bin/chromium';
-const browserArguments = [
+export const executablePath = process.env.PINHOLE_CHROMIUM ?? '/usr/bin/chromium';
+export const browserArguments = [
   '--no-sandbox',
   '--disable-gpu',
   '--no-first-run',

@@ -30,7 +30,7 @@ import {
   type StepPoint,
 } from '../state';
 import { announce } from './announce';
-import { datasetOf, photosIn } from './dataset';
+import { datasetOf, photosIn, splitApart } from './dataset';
 import { clearErrors, messageOf, showError } from './errors';
 import { estimateIsDone } from './estimate';
 import { adoptModel } from './model';
@@ -76,7 +76,7 @@ export async function train(): Promise<void> {
       await model.dispose();
       return;
     }
-    const { train: trainPart, val } = await all.split(chosen.validationSplit, chosen.seed);
+    const { train: trainPart, val } = await splitApart(all, chosen.validationSplit, chosen.seed);
     data.push(trainPart, val);
     // Training holds only the two parts from here on.
     await all.dispose();

@@ -36,7 +36,7 @@ export function adviceOn(
       ...none,
       kind: 'few',
       sentence: `${listed(names)} ${scarce.length === 1 ? 'has' : 'have'} few images. About 20 or more of each class are a start; more are better.`,
-      classId: scarce[0]!.id,
+      classId: scarce.reduce((a, b) => (b.photos.length < a.photos.length ? b : a)).id,
     });
   }
   const bySize = [...filled].sort((a, b) => a.photos.length - b.photos.length);
