@@ -105,7 +105,7 @@ const std::string& ImageDataset::fingerprint() const {
 }
 
 void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x,
-                         std::vector<int>& labels, ThreadPool& pool) const {
+                         std::vector<int>& labels, ThreadPool& pool, const Change* change) const {
   x.resize({static_cast<int>(indices.size()), height_, width_, channels_});
   labels.resize(indices.size());
   const std::size_t bytes = image_bytes();
@@ -113,10 +113,26 @@ void ImageDataset::batch(std::span<const std::uint32_t> indices, Tensor& x,
     const std::uint32_t index = indices[n];
     assert(index < size());
     labels[n] = labels_[index];
-    const std::uint8_t* const in = images_[index].get();
+    const std::uint8_t* in = images_[index].get();
+    std::vector<std::uint8_t> changed;
+    if (change != nullptr) {
+      changed = changed_pixels(index, *change);
+      in = changed.data();
+    }
     real* const out = x.data() + n * bytes;
     for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<real>(in[i]) / real{255};
   });
+}
+
+std::vector<std::uint8_t> ImageDataset::changed_pixels(std::size_t index,
+                                                       const Change& change) const {
+  const std::span<const std::uint8_t> original = pixels(index);
+  augment::Pixels image{.height = height_,
+                        .width = width_,
+                        .channels = channels_,
+                        .bytes = {original.begin(), original.end()}};
+  change.augmentation.apply(image, change.seed, change.epoch, static_cast<std::uint32_t>(index));
+  return std::move(image.bytes);
 }
 
 ImageDataset ImageDataset::subset(std::span<const std::uint32_t> indices) const {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "augment.h"
 #include "tensor.h"
 #include "thread_pool.h"
 
@@ -37,10 +38,19 @@ class ImageDataset {
   /// Throws Error when the byte count or the label does not fit.
   void add(std::span<const std::uint8_t> pixels, int label, std::string name = {});
 
+  /// How batch() changes images on their way: which it is follows from seed, epoch and the image's index.
+  struct Change {
+    const Augmentation& augmentation;
+    std::uint64_t seed = 0;
+    int epoch = 0;
+  };
+
   /// ToTensor: writes images `indices` as float [n, height, width, channels] in [0, 1] (divided by 255) into `x` (resized to fit)
   /// and their labels into `labels`.
   void batch(std::span<const std::uint32_t> indices, Tensor& x, std::vector<int>& labels,
-             ThreadPool& pool) const;
+             ThreadPool& pool, const Change* change = nullptr) const;
+  /// One image as such a batch has it, before it becomes float.
+  std::vector<std::uint8_t> changed_pixels(std::size_t index, const Change& change) const;
 
   /// The images at `indices`, in that order.
   ImageDataset subset(std::span<const std::uint32_t> indices) const;

@@ -6,11 +6,33 @@
 
 namespace pinhole {
 
-double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits) {
+namespace {
+
+/// What the labels' weights add up to; each is 1 unless the options say otherwise.
+double total_weight(std::span<const int> labels, const LossOptions& options) {
+  if (options.class_weights.empty()) return static_cast<double>(labels.size());
+  double total = 0;
+  for (const int label : labels) total += options.class_weights[static_cast<std::size_t>(label)];
+  return total;
+}
+
+}  // namespace
+
+// With smoothing e, weights w, log-probabilities l and k classes an image costs
+//   (1 - e) * w[label] * -l[label]  +  e / k * sum_c(w[c] * -l[c]),
+// so class c has the target t[c] = (1 - e) * w[label] * (c == label) + e / k * w[c].
+double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
+                     const LossOptions& options) {
   const auto n = labels.size();
   const auto k = static_cast<std::size_t>(logits.shape().c);
   assert(logits.size() == n * k);
   dlogits.resize(logits.shape());
+  const double weight = total_weight(labels, options);
+  const double spread = options.label_smoothing / static_cast<double>(k);
+  const bool plain = options.label_smoothing == 0 && options.class_weights.empty();
+  const auto weight_of = [&](std::size_t c) {
+    return options.class_weights.empty() ? 1.0 : options.class_weights[c];
+  };
   double total = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const real* z = logits.data() + i * k;
@@ -20,34 +42,61 @@ double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& 
     for (std::size_t c = 0; c < k; ++c) sum += std::exp(z[c] - largest);
     const auto label = static_cast<std::size_t>(labels[i]);
     assert(label < k);
-    total += std::log(sum) + largest - z[label];
+    const double log_sum = std::log(sum) + largest;
+    if (plain) {
+      total += log_sum - z[label];
+      for (std::size_t c = 0; c < k; ++c) {
+        const double p = std::exp(z[c] - largest) / sum;
+        dz[c] = static_cast<real>((p - (c == label ? 1 : 0)) / weight);
+      }
+      continue;
+    }
+    const auto target = [&](std::size_t c) {
+      return (c == label ? (1 - options.label_smoothing) * weight_of(c) : 0) +
+             spread * weight_of(c);
+    };
+    double targets = 0;
+    for (std::size_t c = 0; c < k; ++c) {
+      targets += target(c);
+      total += target(c) * (log_sum - z[c]);
+    }
     for (std::size_t c = 0; c < k; ++c) {
       const double p = std::exp(z[c] - largest) / sum;
-      dz[c] = static_cast<real>((p - (c == label ? 1 : 0)) / static_cast<double>(n));
+      dz[c] = static_cast<real>((p * targets - target(c)) / weight);
     }
   }
-  return total / static_cast<double>(n);
+  return total / weight;
 }
 
-double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits) {
+double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
+                            const LossOptions& options) {
   const auto n = labels.size();
   assert(logits.size() == n);
   dlogits.resize(logits.shape());
+  const double weight = total_weight(labels, options);
+  const double spread = options.label_smoothing / 2;
+  const bool weighted = !options.class_weights.empty();
+  const double weight0 = weighted ? options.class_weights[0] : 1;
+  const double weight1 = weighted ? options.class_weights[1] : 1;
   double total = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const double z = logits.data()[i];
-    const double target = labels[i];
-    // -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), without overflow for any z.
-    total += std::max(z, 0.0) - z * target + std::log1p(std::exp(-std::abs(z)));
-    dlogits.data()[i] =
-        static_cast<real>((1 / (1 + std::exp(-z)) - target) / static_cast<double>(n));
+    // -t1 log(sigmoid(z)) - t0 log(1 - sigmoid(z)), without overflow for any z.
+    const double kept = 1 - options.label_smoothing;
+    const double t1 = weight1 * ((labels[i] == 1 ? kept : 0) + spread);
+    const double t0 = weight0 * ((labels[i] == 0 ? kept : 0) + spread);
+    const double log_term = std::log1p(std::exp(-std::abs(z)));
+    total += t1 * (std::max(-z, 0.0) + log_term) + t0 * (std::max(z, 0.0) + log_term);
+    dlogits.data()[i] = static_cast<real>(((t0 + t1) / (1 + std::exp(-z)) - t1) / weight);
   }
-  return total / static_cast<double>(n);
+  return total / weight;
 }
 
-double loss(LossKind kind, const Tensor& logits, std::span<const int> labels, Tensor& dlogits) {
-  return kind == LossKind::kBinaryCrossEntropy ? binary_cross_entropy(logits, labels, dlogits)
-                                               : cross_entropy(logits, labels, dlogits);
+double loss(LossKind kind, const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
+            const LossOptions& options) {
+  return kind == LossKind::kBinaryCrossEntropy
+             ? binary_cross_entropy(logits, labels, dlogits, options)
+             : cross_entropy(logits, labels, dlogits, options);
 }
 
 int predicted_class(const real* logits, int outputs) {

@@ -2,19 +2,31 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "model.h"
 #include "tensor.h"
 
 namespace pinhole {
 
+/// As torch.nn.functional.cross_entropy takes them.
+struct LossOptions {
+  double label_smoothing = 0;  // the part of every target that is spread over all classes
+  std::vector<double>
+      class_weights;  // one a class, the mean is divided by their sum over the batch; empty: all 1
+};
+
 /// torch.nn.functional.cross_entropy: logits [n, 1, 1, k], labels in [0, k). Writes dlogits (resized to fit).
-double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits);
+double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
+                     const LossOptions& options = {});
 
-/// torch.nn.functional.binary_cross_entropy_with_logits: logits [n, 1, 1, 1], labels 0 or 1.
-double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits);
+/// torch.nn.functional.binary_cross_entropy_with_logits: logits [n, 1, 1, 1], labels 0 or 1. With options it is the
+/// cross_entropy of two classes whose logits are 0 and z.
+double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
+                            const LossOptions& options = {});
 
-double loss(LossKind kind, const Tensor& logits, std::span<const int> labels, Tensor& dlogits);
+double loss(LossKind kind, const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
+            const LossOptions& options = {});
 
 /// Class of the highest logit (for one output: 1 where it is above 0) of each image.
 int predicted_class(const real* logits, int outputs);

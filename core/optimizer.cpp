@@ -1,5 +1,6 @@
 #include "optimizer.h"
 
+#include <array>
 #include <cmath>
 
 #include "error.h"
@@ -71,6 +72,36 @@ void check(bool ok, std::string_view name, std::string_view expected, double got
 }
 
 }  // namespace
+
+double clip_grad_norm(const std::vector<Parameter*>& parameters, double max_norm) {
+  constexpr std::size_t kLanes = 8;  // sums side by side, which a compiler may not make of one
+  double total = 0;
+  for (const Parameter* p : parameters) {
+    if (p->grad_empty) continue;
+    const real* grad = p->grad.data();
+    const std::size_t size = p->grad.size();
+    std::array<double, kLanes> sums{};
+    std::size_t i = 0;
+    for (; i + kLanes <= size; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const double g = grad[i + lane];
+        sums[lane] += g * g;
+      }
+    }
+    for (; i < size; ++i) sums[0] += static_cast<double>(grad[i]) * static_cast<double>(grad[i]);
+    for (const double sum : sums) total += sum;
+  }
+  const double norm = std::sqrt(total);
+  const double factor = max_norm / (norm + 1e-6);
+  if (factor < 1) {
+    for (Parameter* p : parameters) {
+      if (p->grad_empty) continue;
+      real* grad = p->grad.data();
+      for (std::size_t i = 0; i < p->grad.size(); ++i) grad[i] *= static_cast<real>(factor);
+    }
+  }
+  return norm;
+}
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& o) {
   check(std::isfinite(o.lr) && o.lr >= 0, "learning rate", "a number of at least 0", o.lr);

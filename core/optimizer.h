@@ -46,6 +46,10 @@ class Optimizer {
   OptimizerState state_;
 };
 
+/// torch.nn.utils.clip_grad_norm_: where the gradients' common Euclidean norm is above `max_norm`, they are scaled down to it.
+/// Gives the norm before. The sum is taken in one order, so it does not depend on threads.
+double clip_grad_norm(const std::vector<Parameter*>& parameters, double max_norm);
+
 /// Throws Error for an unknown name or a value out of range.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options);
 

@@ -30,21 +30,23 @@ bool is_better(const TrainerProgress& progress) {
          (last.val_accuracy == best.val_accuracy && last.val_loss < best.val_loss);
 }
 
-void copy_values(const std::vector<Parameter*>& weights, std::vector<Tensor>& copies) {
-  copies.resize(weights.size());
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const Tensor& value = weights[i]->value;
-    copies[i].resize(value.shape());
-    std::copy_n(value.data(), value.size(), copies[i].data());
+/// scikit-learn's "balanced".
+std::vector<double> balanced_weights(const ImageDataset& data) {
+  std::vector<double> weights;
+  const std::vector<std::size_t> counts = data.class_counts();
+  for (const std::size_t count : counts) {
+    weights.push_back(count == 0 ? 1
+                                 : static_cast<double>(data.size()) /
+                                       static_cast<double>(counts.size() * count));
   }
+  return weights;
+}
+
+void check(bool ok, std::string_view name, std::string_view expected, double got) {
+  if (!ok) throw Error(text(name, " expected ", expected, ", got ", got));
 }
 
 }  // namespace
-
-void set_value(Parameter& parameter, const Tensor& value) {
-  std::copy_n(value.data(), value.size(), parameter.value.data());
-  parameter.changed();
-}
 
 void check_data_fits(const Model& model, const ImageDataset& data) {
   const Shape want = model.input_shape();
@@ -62,6 +64,8 @@ void check_data_fits(const Model& model, const ImageDataset& data) {
 Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& options)
     : model_(model), data_(data), options_(options), optimizer_(make_optimizer(options.optimizer)) {
   check_data_fits(model, data);
+  if (!options.augment.empty() && data.channels() != 1 && data.channels() != 3)
+    throw Error(text("augmentation takes images of 1 or 3 channels, not ", data.channels()));
   if (data.size() == 0) throw Error("cannot train on an empty data set");
   if (options.batch_size < 1)
     throw Error(text("batch size expected 1 or more, got ", options.batch_size));
@@ -69,7 +73,27 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
   constexpr int kUsualEpochs = 1000;  // steps of so many take no memory for their history
   progress_.history.reserve(static_cast<std::size_t>(std::min(options.epochs, kUsualEpochs)));
   joins_last_ = model.state().size() > model.parameters().size() && options.batch_size > 1;
-  if (FeatureCache::pays(model, data)) features_ = std::make_unique<FeatureCache>(model, data);
+  // An augmented image has other features each time.
+  if (options.augment.empty() && FeatureCache::pays(model, data))
+    features_ = std::make_unique<FeatureCache>(model, data);
+  check(options.patience >= 0, "patience", "0 epochs or more", options.patience);
+  check_schedule(options.schedule);
+  const double smoothing = options.loss.label_smoothing;
+  check(smoothing >= 0 && smoothing < 1, "label smoothing", "a number from 0 to below 1",
+        smoothing);
+  const double norm = options.clip_grad_norm;
+  check(std::isfinite(norm) && norm >= 0, "clip_grad_norm", "a number of at least 0", norm);
+  check(options.ema_decay >= 0 && options.ema_decay < 1, "ema_decay", "a number from 0 to below 1",
+        options.ema_decay);
+  for (const double weight : options.loss.class_weights)
+    check(std::isfinite(weight) && weight > 0, "a class weight", "a number above 0", weight);
+  loss_ = options.loss;
+  if (options.balanced_classes) loss_.class_weights = balanced_weights(data);
+  if (!loss_.class_weights.empty() && loss_.class_weights.size() != data.classes().size()) {
+    throw Error(text("class weights expected one for each of the ", data.classes().size(),
+                     " classes, got ", loss_.class_weights.size()));
+  }
+  if (options.patience > 0) options_.keep_best = true;
 }
 
 bool Trainer::prepare_step() { return features_ && features_->step(options_.batch_size); }
@@ -105,7 +129,11 @@ const EpochResult& Trainer::end_epoch(std::optional<double> val_loss,
                                .val_accuracy = val_accuracy});
   if (val_loss && val_accuracy && is_better(progress_)) {
     progress_.best_epoch = progress_.epoch;
-    if (options_.keep_best) copy_values(weights(), best_weights_);
+    if (options_.keep_best) {
+      use_average(true);
+      copy_weights(weights(), best_weights_);
+      use_average(false);
+    }
   }
   return progress_.history.back();
 }
@@ -113,14 +141,30 @@ const EpochResult& Trainer::end_epoch(std::optional<double> val_loss,
 bool Trainer::finish() {
   const bool last_is_best = progress_.position == data_.size() && !epoch_ended() &&
                             progress_.best_epoch == progress_.epoch;
-  if (best_weights_.empty() || last_is_best) return false;
-  const std::vector<Parameter*> weights = this->weights();
-  for (std::size_t i = 0; i < weights.size(); ++i) set_value(*weights[i], best_weights_[i]);
-  return true;
+  use_average(false);
+  const bool other = !best_weights_.empty() && !last_is_best;
+  if (!best_weights_.empty()) {
+    set_weights(weights(), best_weights_);
+  } else if (!average_.empty()) {
+    set_weights(weights(), average_);
+  }
+  best_weights_.clear();
+  average_.clear();
+  return other;
+}
+
+void Trainer::use_average(bool use) {
+  if (use == average_used_ || average_.empty()) return;
+  swap_weights(weights(), average_);
+  average_used_ = use;
 }
 
 bool Trainer::finished() const {
-  return progress_.history.size() >= static_cast<std::size_t>(options_.epochs);
+  const std::size_t closed = progress_.history.size();
+  const bool impatient =
+      options_.patience > 0 && progress_.best_epoch > 0 &&
+      closed >= static_cast<std::size_t>(progress_.best_epoch + options_.patience);
+  return impatient || closed >= static_cast<std::size_t>(options_.epochs);
 }
 
 void Trainer::set_progress(TrainerProgress progress) {
@@ -146,6 +190,7 @@ void Trainer::set_progress(TrainerProgress progress) {
 }
 
 StepResult Trainer::step() {
+  use_average(false);
   while (prepare_step()) {}
   if (epoch_ended()) end_epoch();
   if (progress_.position == order_.size()) {
@@ -164,15 +209,24 @@ StepResult Trainer::step() {
   const Tensor& logits = forward(std::span(order_).subspan(progress_.position, count),
                                  static_cast<std::uint64_t>(result.step));
   result.correct = count_correct(logits, labels_);
-  result.loss = loss(model_.loss(), logits, labels_, dlogits_);
+  result.loss = loss(model_.loss(), logits, labels_, dlogits_, loss_);
+  result.lr = learning_rate(options_.schedule, options_.optimizer.lr, progress_.step,
+                            steps_per_epoch(), options_.epochs);
   if (!std::isfinite(result.loss)) {
     throw Error(text("the loss is not a finite number at step ", result.step, " (epoch ",
                      result.epoch, "): the training diverged; try a smaller learning rate than ",
-                     optimizer_->lr));
+                     result.lr));
   }
   model_.zero_grad();
   model_.backward(x_, dlogits_);
-  optimizer_->step(model_.backend(), model_.parameters());
+  const std::vector<Parameter*> parameters = model_.parameters();
+  if (options_.clip_grad_norm > 0) clip_grad_norm(parameters, options_.clip_grad_norm);
+  optimizer_->lr = result.lr;
+  optimizer_->step(model_.backend(), parameters);
+  if (options_.ema_decay > 0) {
+    const auto steps = static_cast<double>(result.step);
+    average_weights(weights(), std::min(options_.ema_decay, (1 + steps) / (10 + steps)), average_);
+  }
 
   ++progress_.step;
   progress_.position += count;
@@ -184,7 +238,9 @@ StepResult Trainer::step() {
 
 const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint64_t number) {
   if (!features_) {
-    data_.batch(indices, x_, labels_, model_.backend().pool());
+    const ImageDataset::Change change{options_.augment, options_.seed, progress_.epoch};
+    data_.batch(indices, x_, labels_, model_.backend().pool(),
+                options_.augment.empty() ? nullptr : &change);
     return model_.forward(x_, Pass::kTrain, options_.seed, number);
   }
   features_->gather(indices, x_);

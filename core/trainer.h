@@ -7,21 +7,36 @@
 #include <optional>
 #include <vector>
 
+#include "augment.h"
 #include "dataset.h"
 #include "feature_cache.h"
+#include "loss.h"
 #include "metrics.h"
 #include "model.h"
 #include "optimizer.h"
+#include "scheduler.h"
+#include "weights.h"
 
 namespace pinhole {
 
 struct TrainerOptions {
-  OptimizerOptions optimizer;
+  OptimizerOptions optimizer = {};
   int batch_size = 32;
   std::uint64_t seed = 0;  // order of the images and Dropout's masks
   bool shuffle = true;
   int epochs = 10;  // the trainer says when they are done; step() goes on if asked
   bool keep_best = false;  // finish() brings back the epoch that was best on the validation images
+  int patience =
+      0;  // ends after so many epochs in a row that were not better, and keeps the best; 0: never
+  ScheduleOptions schedule = {};
+  LossOptions loss = {};
+  bool balanced_classes =
+      false;  // class weights from the data: images / (classes * images of the class)
+  double clip_grad_norm = 0;  // 0: not clipped
+  Augmentation augment = {};  // of the training images, each time anew
+  /// Validates and keeps a moving average of the weights instead of the last ones; 0: none. While it is young it forgets
+  /// faster, min(ema_decay, (1 + steps) / (10 + steps)), as TensorFlow's ExponentialMovingAverage does with num_updates.
+  double ema_decay = 0;
 };
 
 struct StepResult {
@@ -30,6 +45,7 @@ struct StepResult {
   int images = 0;  // in this batch
   double loss = 0;  // mean over the batch, before the update
   int correct = 0;  // predicted right, before the update
+  double lr = 0;  // learning rate of the update
   bool end_of_epoch = false;
 };
 
@@ -38,7 +54,7 @@ struct EpochResult {
   int epoch = 0;  // from 1
   // Means over the images as they were trained on, each before its step's update.
   double train_loss = 0, train_accuracy = 0;
-  std::optional<double> val_loss, val_accuracy;  // none without validation images
+  std::optional<double> val_loss = {}, val_accuracy = {};  // none without validation images
 };
 
 /// Where a training stands, weights and optimizer apart. Orders and masks follow from seed, epoch and step, so that this is
@@ -73,7 +89,7 @@ class Trainer {
   /// Closes the epoch, with what the validation images gave. step() does so too, without any.
   const EpochResult& end_epoch(std::optional<double> val_loss = {},
                                std::optional<double> val_accuracy = {});
-  /// Every epoch of the options is closed.
+  /// Every epoch of the options is closed, or patience is at its end.
   bool finished() const;
   /// Gives the model the weights that it is to keep, when all is done, or stopped, or after an Error: the trainer's last act.
   /// False when they are those it had at the end.
@@ -90,7 +106,11 @@ class Trainer {
   /// What trains, and what a layer remembers besides.
   std::vector<Parameter*> weights() const { return model_.state(); }
   /// The weights of progress().best_epoch, like weights(); empty while there is none, or none is kept.
-  std::vector<Tensor>& best_weights() { return best_weights_; }
+  Weights& best_weights() { return best_weights_; }
+  /// The moving average of weights(); empty before the first step, or without one.
+  Weights& average() { return average_; }
+  /// Puts the average into the model, to validate it, and the trained weights back: between steps only.
+  void use_average(bool use);
 
   const TrainerProgress& progress() const { return progress_; }
   /// Goes on from there; weights and the optimizer's state are set beside it (training_state.h does all three).
@@ -111,7 +131,9 @@ class Trainer {
   bool joins_last_ = false;
   std::vector<std::uint32_t> order_;
   TrainerProgress progress_;
-  std::vector<Tensor> best_weights_;
+  Weights best_weights_, average_;
+  bool average_used_ = false;
+  LossOptions loss_;
   Tensor x_, dlogits_;
   std::vector<int> labels_;
 };
@@ -149,9 +171,6 @@ class Evaluation {
 
 /// The whole data set at once.
 EvaluationResult evaluate(Model& model, const ImageDataset& data, int batch_size = 32);
-
-/// Overwrites a parameter's value.
-void set_value(Parameter& parameter, const Tensor& value);
 
 /// Throws Error when `data` cannot be used with `model`: another image size or another number of classes.
 void check_data_fits(const Model& model, const ImageDataset& data);

@@ -11,6 +11,7 @@ constexpr std::string_view kFormat = "pinhole-training/1";
 constexpr std::string_view kModel = "model.";
 constexpr std::string_view kOptimizer = "optimizer.";
 constexpr std::string_view kBest = "best.";
+constexpr std::string_view kAverage = "average.";
 
 Json number_or_null(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -70,9 +71,9 @@ const StoredTensor& tensor_of(const TrainingState& state, const std::string& nam
 }
 
 /// The tensors `prefix`name of all parameters.
-std::vector<Tensor> read_values(const TrainingState& state, std::string_view prefix,
-                                const std::vector<Parameter*>& parameters) {
-  std::vector<Tensor> values(parameters.size());
+Weights read_values(const TrainingState& state, std::string_view prefix,
+                    const std::vector<Parameter*>& parameters) {
+  Weights values(parameters.size());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const std::string name = text(prefix, parameters[i]->name);
     from_torch(tensor_of(state, name), *parameters[i], values[i], text(state.what, ": ", name));
@@ -130,6 +131,7 @@ Json progress_json(const TrainerProgress& progress) {
 
 std::vector<std::uint8_t> save_training_state(Trainer& trainer, const ImageDataset* val,
                                               const Json& notes) {
+  trainer.use_average(false);
   Safetensors file;
   const auto store = [&](std::string_view prefix, const Parameter& parameter,
                          const Tensor& values) {
@@ -137,8 +139,9 @@ std::vector<std::uint8_t> save_training_state(Trainer& trainer, const ImageDatas
   };
   const std::vector<Parameter*> weights = trainer.weights();
   for (const Parameter* p : weights) store(kModel, *p, p->value);
-  const std::vector<Tensor>& best = trainer.best_weights();
+  const Weights &best = trainer.best_weights(), &average = trainer.average();
   for (std::size_t i = 0; i < best.size(); ++i) store(kBest, *weights[i], best[i]);
+  for (std::size_t i = 0; i < average.size(); ++i) store(kAverage, *weights[i], average[i]);
   const std::vector<Parameter*> parameters = trainer.model().parameters();
   const OptimizerState& optimizer = trainer.optimizer().state();
   for (const OptimizerState::Moment& moment : optimizer.moments) {
@@ -193,8 +196,10 @@ void resume_training(Trainer& trainer, const TrainingState& state, const ImageDa
   if (state.spec != model.spec())
     throw Error(text(state.what, " is of another model than ", model.name(), ": the specs differ"));
   const std::vector<Parameter*> weights = trainer.weights();
-  const std::vector<Tensor> values = read_values(state, kModel, weights);
-  std::vector<Tensor> best;
+  const Weights values = read_values(state, kModel, weights);
+  Weights best, average;
+  if (trainer.options().ema_decay > 0 && state.progress.step > 0)
+    average = read_values(state, kAverage, weights);
   if (trainer.options().keep_best && state.progress.best_epoch > 0)
     best = read_values(state, kBest, weights);
   const Json data = parsed(state.file, "data", state.what);
@@ -207,7 +212,8 @@ void resume_training(Trainer& trainer, const TrainingState& state, const ImageDa
   trainer.set_progress(state.progress);
   trainer.optimizer().state() = std::move(optimizer);
   trainer.best_weights() = std::move(best);
-  for (std::size_t i = 0; i < weights.size(); ++i) set_value(*weights[i], values[i]);
+  trainer.average() = std::move(average);
+  set_weights(weights, values);
 }
 
 }  // namespace pinhole

@@ -24,7 +24,7 @@ using namespace pinhole;
 constexpr const char* kProgram = "native_train";
 
 struct Options {
-  std::string data, model, out, val, init, log, checkpoint;
+  std::string data, model, out, val, init, log, checkpoint, recipe;
   std::optional<double> val_split;
   TrainerOptions trainer;
   bool no_shuffle = false;
@@ -46,9 +46,13 @@ constexpr const char* kFooter =
 option the t10k files of an IDX folder, or else a fifth of every class. Unreadable images are
 skipped and named.
 
---log writes one JSON object per line: for every step {step, epoch, loss, images_per_second} and
-after every epoch {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}. The train_*
+--log writes one JSON object per line: for every step {step, epoch, loss, lr, images_per_second}
+and after every epoch {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}. The train_*
 values are means over the epoch's steps, each taken before its update; seconds are training alone.
+
+How it trains: from the defaults below; then the recipe, a JSON file with keys such as epochs,
+batch_size, optimizer, schedule, label_smoothing, augment (models/README.md has them all): --recipe,
+or else the NAME.recipe.json beside the model's spec where there is one; then the options given here.
 
 Ctrl-C stops after the current step and saves the model as it is; a second Ctrl-C quits at once
 without saving.
@@ -104,6 +108,9 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("PART")
       ->excludes(val);
 
+  app.add_option("--recipe", options.recipe,
+                 "A recipe's path, or the name of one in models/; \"none\" for none")
+      ->type_name("RECIPE.json");
   app.add_option("--epochs", options.trainer.epochs, "Passes over the training images")
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
@@ -129,6 +136,38 @@ void add_options(CLI::App& app, Options& options) {
       ->check(number_from(0, kNoEnd))
       ->capture_default_str()
       ->type_name("X");
+  app.add_option("--schedule", options.trainer.schedule.name,
+                 "How the learning rate goes: constant, step, cosine or one_cycle")
+      ->check(one_of({"constant", "step", "cosine", "one_cycle"}))
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.add_option("--warmup-epochs", options.trainer.schedule.warmup_epochs,
+                 "The learning rate rises for so many epochs first")
+      ->check(number_from(0, 1'000'000))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--label-smoothing", options.trainer.loss.label_smoothing,
+                 "Part of each target that is spread over all classes")
+      ->check(number_from(0, 1))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_flag("--balanced", options.trainer.balanced_classes,
+               "Classes with few images count as much as those with many");
+  app.add_option("--clip-grad-norm", options.trainer.clip_grad_norm,
+                 "Largest norm of the gradients; 0 does not clip")
+      ->check(number_from(0, kNoEnd))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--ema-decay", options.trainer.ema_decay,
+                 "Save a moving average of the weights with this decay; 0 saves the last ones")
+      ->check(number_from(0, 1))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--patience", options.trainer.patience,
+                 "Stop after so many epochs without a better validation, keep the best; 0 never")
+      ->check(whole_number(0, 1'000'000))
+      ->capture_default_str()
+      ->type_name("N");
   app.add_option("--seed", options.trainer.seed,
                  "Fixes initial weights, split and order of the images")
       ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()))
@@ -164,6 +203,48 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(0, 1024))
       ->capture_default_str()
       ->type_name("N");
+}
+
+/// The settings of those options that were given, as a recipe.
+Json given_settings(const CLI::App& app, const TrainerOptions& values) {
+  const Json all = recipe_json(values);
+  Json given = Json::object();
+  for (const auto& [option, key] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"--epochs", "/epochs"},
+           {"--batch-size", "/batch_size"},
+           {"--optimizer", "/optimizer/name"},
+           {"--lr", "/optimizer/lr"},
+           {"--momentum", "/optimizer/momentum"},
+           {"--weight-decay", "/optimizer/weight_decay"},
+           {"--schedule", "/schedule/type"},
+           {"--warmup-epochs", "/schedule/warmup_epochs"},
+           {"--label-smoothing", "/label_smoothing"},
+           {"--balanced", "/class_weights"},
+           {"--clip-grad-norm", "/clip_grad_norm"},
+           {"--ema-decay", "/ema_decay"},
+           {"--patience", "/patience"},
+           {"--seed", "/seed"},
+           {"--no-shuffle", "/shuffle"},
+           {"--keep-best", "/keep"}}) {
+    const Json::json_pointer pointer{std::string(key)};
+    if (app.count(option) > 0) given[pointer] = all.at(pointer);
+  }
+  return given;
+}
+
+Json read_json(const std::filesystem::path& path) {
+  const std::vector<std::uint8_t> bytes = read_file(path);
+  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+}
+
+/// --recipe, or what lies beside the spec; nothing for "none".
+std::optional<std::filesystem::path> recipe_file(const std::string& name,
+                                                 const std::filesystem::path& spec) {
+  if (name == "none") return std::nullopt;
+  if (!name.empty()) return find_recipe(name);
+  std::filesystem::path beside = spec;
+  beside.replace_extension(".recipe.json");
+  return std::filesystem::exists(beside) ? std::optional(beside) : std::nullopt;
 }
 
 /// The lines of --log. A line that cannot be written is remembered, not thrown: the model is to be saved first.
@@ -372,6 +453,7 @@ class Session {
     if (!data_.val || stop()) return;
     const std::string name = label + " validating";
     Stopwatch clock;
+    trainer_.use_average(true);  // until the next step
     Evaluation evaluation = trainer_.evaluation(*data_.val);
     while (evaluation.step()) {
       if (stop()) return;
@@ -423,6 +505,7 @@ Json training_record(const Options& options, const Model& model, const Data& dat
                 {"seed", options.trainer.seed},
                 {"shuffle", options.trainer.shuffle},
                 {"init", init}}},
+              {"recipe", recipe_json(options.trainer)},
               {"history", std::move(history)}};
   if (outcome.best_epoch) record["best_epoch"] = *outcome.best_epoch;
   if (outcome.stopped) record["stopped"] = {{"epoch", outcome.epoch}, {"step", outcome.step}};
@@ -450,7 +533,7 @@ void print_plan(const Model& model, std::size_t parameters, const Data& data,
             << std::endl;
 }
 
-int train(const Options& options) {
+int train(Options options, const Json& given) {
   LabelledFolder folder = scan_labelled_folder(options.data);
   if (folder.classes.size() < 2) {
     throw Error(text(options.data, " has one class only (", listed(folder.classes),
@@ -465,9 +548,11 @@ int train(const Options& options) {
   const std::filesystem::path spec_path = find_model_spec(!options.model.empty() ? options.model
                                                           : folder.idx           ? "fashion_cnn"
                                                                        : "multiclass_cnn");
-  const std::vector<std::uint8_t> spec_bytes = read_file(spec_path);
-  const Json spec = parse_json(
-      {reinterpret_cast<const char*>(spec_bytes.data()), spec_bytes.size()}, spec_path.string());
+  const Json spec = read_json(spec_path);
+  const std::optional<std::filesystem::path> recipe = recipe_file(options.recipe, spec_path);
+  options.trainer = recipe_from_json(
+      given, "the options",
+      recipe ? recipe_from_json(read_json(*recipe), recipe->string()) : TrainerOptions());
   Model model(spec, static_cast<int>(folder.classes.size()),
               make_backend(options.backend, options.threads));
   check_classes_fit(model, folder);
@@ -544,6 +629,6 @@ int main(int argc, char** argv) {
     add_options(app, options);
     if (const std::optional<int> exit_code = parse_arguments(app, argc, argv)) return *exit_code;
     options.trainer.shuffle = !options.no_shuffle;
-    return train(options);
+    return train(options, given_settings(app, options.trainer));
   });
 }

@@ -133,7 +133,8 @@ std::vector<std::string> model_names() {
     std::error_code error;
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
          entry.increment(error)) {
-      if (entry->path().extension() == ".json") names.insert(entry->path().stem().string());
+      const std::string name = entry->path().stem().string();
+      if (entry->path().extension() == ".json" && !name.ends_with(".recipe")) names.insert(name);
     }
     if (!names.empty()) break;
   }
@@ -170,6 +171,18 @@ fs::path find_pretrained(const std::string& name, const fs::path& spec) {
   }
   throw Error(text("the model ", spec.string(), " starts from the weights ", name,
                    ".safetensors, which are not beside it; `npm run build` makes them"));
+}
+
+fs::path find_recipe(const std::string& name) {
+  std::error_code error;
+  if (fs::is_regular_file(name, error)) return name;
+  if (name.find('/') == std::string::npos) {
+    for (const fs::path& folder : models_folders()) {
+      const fs::path file = folder / (name + ".recipe.json");
+      if (fs::is_regular_file(file, error)) return file;
+    }
+  }
+  throw Error(text("there is no recipe ", name, "; give the path of a .json file"));
 }
 
 void check_can_write(const fs::path& path, std::size_t bytes) {

@@ -50,6 +50,9 @@ std::filesystem::path find_model_spec(const std::string& name);
 /// The file of pretrained weights `name` that the spec at `spec` starts from: beside it, or in models/. Throws Error when there is none.
 std::filesystem::path find_pretrained(const std::string& name, const std::filesystem::path& spec);
 
+/// Where the recipe `name` is: a path, or the name of one in the models folder ("fashion_small" for fashion_small.recipe.json).
+std::filesystem::path find_recipe(const std::string& name);
+
 /// Throws Error unless a file can be written at `path`, before hours are spent on what it is to hold. `bytes`: about how large.
 void check_can_write(const std::filesystem::path& path, std::size_t bytes);
 

@@ -118,6 +118,7 @@ Json step_json(const StepResult& step, double images_per_second) {
   return Json{{"step", step.step},
               {"epoch", step.epoch},
               {"loss", number_or_null(step.loss)},
+              {"lr", step.lr},
               {"images_per_second", number_or_null(images_per_second)}};
 }
 

@@ -21,7 +21,7 @@ struct EpochRecord : EpochResult {
 std::string epoch_table_header();
 std::string epoch_table_row(const EpochRecord& record);
 
-/// The lines of `--log`: {step, epoch, loss, images_per_second} and
+/// The lines of `--log`: {step, epoch, loss, lr, images_per_second} and
 /// {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}; val_* are null without validation images.
 Json step_json(const StepResult& step, double images_per_second);
 Json epoch_json(const EpochRecord& record);

@@ -343,7 +343,7 @@ TEST_F(CommandLine, the_log_has_a_line_for_every_step_and_every_epoch) {
   ASSERT_EQ(epochs.size(), 2U);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     EXPECT_EQ(keys_of(steps[i]),
-              (std::vector<std::string>{"step", "epoch", "loss", "images_per_second"}));
+              (std::vector<std::string>{"step", "epoch", "loss", "lr", "images_per_second"}));
     EXPECT_EQ(steps[i].at("step"), i + 1);
     EXPECT_EQ(steps[i].at("epoch"), i / 3 + 1);
     EXPECT_GT(steps[i].at("loss").get<double>(), 0);
@@ -514,6 +514,49 @@ TEST_F(CommandLine, a_second_ctrl_c_quits_at_once_without_saving) {
   const Result result = process.wait();
   EXPECT_EQ(result.signal, SIGINT) << result.exit_code << result.out;
   EXPECT_EQ(file("m"), "what was there before");
+}
+
+// ---- native_train: recipes
+
+TEST_F(CommandLine, a_recipe_beside_the_spec_is_taken_and_options_come_before_it) {
+  make_colours("colours");
+  const auto recipe_of = [&](std::vector<std::string> more) {
+    std::vector<std::string> all{"--data", "colours", "--model", "small.json", "--out", "m"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = train(all);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(metadata_of(file("m")).at("training").get<std::string>()).at("recipe");
+  };
+  EXPECT_EQ(recipe_of({"--epochs", "1"}).at("optimizer").at("name"), "adam");
+  write_text(path("small.recipe.json"),
+             R"({"epochs": 2, "batch_size": 5, "optimizer": {"name": "sgd", "lr": 0.02},
+                 "schedule": {"type": "cosine"}, "label_smoothing": 0.1, "ema_decay": 0.9,
+                 "augment": [{"type": "RandomHorizontalFlip"}, {"type": "ColorJitter", "hue": 0.05}]})");
+  const Json taken = recipe_of({});
+  EXPECT_EQ(taken.at("epochs"), 2);
+  EXPECT_EQ(taken.at("optimizer").at("lr"), 0.02);
+  EXPECT_EQ(taken.at("augment").size(), 2U);
+  const Json changed = recipe_of(
+      {"--epochs", "1", "--lr", "0.05", "--schedule", "step", "--patience", "2", "--balanced"});
+  EXPECT_EQ(changed.at("epochs"), 1);
+  EXPECT_EQ(changed.at("batch_size"), 5);
+  EXPECT_EQ(changed.at("optimizer").at("name"), "sgd");
+  EXPECT_EQ(changed.at("optimizer").at("lr"), 0.05);
+  EXPECT_EQ(changed.at("schedule").at("type"), "step");
+  EXPECT_EQ(changed.at("class_weights"), "balanced");
+  EXPECT_EQ(changed.at("keep"), "best");
+  EXPECT_EQ(recipe_of({"--epochs", "1", "--recipe", "none"}).at("batch_size"), 32);
+  write_text(path("other.json"), R"({"epochs": 1, "batch_size": 3})");
+  EXPECT_EQ(recipe_of({"--recipe", "other.json"}).at("batch_size"), 3);
+
+  write_text(path("other.json"),
+             R"({"epochs": 1, "augment": [{"type": "RandomCrop", "padding": -1}]})");
+  const std::vector<std::string> wrong{"--data", "colours", "--model",  "small.json",
+                                       "--out",  "m",       "--recipe", "other.json"};
+  expect_one_sentence(train(wrong), "native_train", {"other.json", "RandomCrop", "padding", "-1"});
+  std::vector<std::string> missing = wrong;
+  missing.back() = "no_such";
+  expect_one_sentence(train(missing), "native_train", {"there is no recipe no_such"});
 }
 
 // ---- native_train: going on after a stop

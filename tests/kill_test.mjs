@@ -18,7 +18,10 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
   },
 });
-const program = fileURLToPath(new URL('../build/native/native/native_train', import.meta.url));
+/** PINHOLE_NATIVE: another build folder than that of `npm test`. */
+const program = process.env.PINHOLE_NATIVE
+  ? path.join(process.env.PINHOLE_NATIVE, 'native_train')
+  : fileURLToPath(new URL('../build/native/native/native_train', import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), 'pinhole-kill-'));
 process.on('exit', () => {
   rmSync(folder, { recursive: true, force: true });

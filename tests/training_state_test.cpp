@@ -227,31 +227,5 @@ TEST(Fingerprint, ChangesWithEveryPixelLabelAndTheOrderButNotWithNames) {
   EXPECT_NE(relabelled.fingerprint(), fingerprint);
 }
 
-TEST(Recipe, IsReadBackAsItWasWritten) {
-  TrainerOptions options{
-      .optimizer = {}, .batch_size = 17, .seed = 1ULL << 60U, .shuffle = false, .epochs = 3};
-  options.optimizer = {
-      .name = "sgd", .lr = 0.1, .weight_decay = 1e-4, .momentum = 0.8, .nesterov = true};
-  const Json json = recipe_json(options);
-  EXPECT_EQ(recipe_json(recipe_from_json(parse_json(json.dump(), "r"), "r")), json);
-  EXPECT_EQ(recipe_json(recipe_from_json(Json::object(), "r", options)), json);
-  EXPECT_EQ(recipe_difference(options, options), "");
-}
-
-TEST(Recipe, MistakesAreNamed) {
-  const auto says = [](const char* json) {
-    return message_of([&] { recipe_from_json(parse_json(json, "r"), "r.json"); });
-  };
-  EXPECT_SAYS(says(R"({"epoch": 3})"), "r.json has a key \"epoch\" that nothing knows");
-  EXPECT_SAYS(says(R"({"epochs": 0})"),
-              "r.json: \"epochs\" expected a whole number from 1 to 1000000, got 0");
-  EXPECT_SAYS(says(R"({"epochs": 1.5})"), "got 1.5");
-  EXPECT_SAYS(says(R"({"seed": -1})"), "got -1");
-  EXPECT_SAYS(says(R"({"optimizer": "adam"})"), "\"optimizer\" expected an object");
-  EXPECT_SAYS(says(R"({"optimizer": {"lr": "fast"}})"), "\"lr\" expected a number, got \"fast\"");
-  EXPECT_SAYS(says(R"({"shuffle": 1})"), "\"shuffle\" expected true or false, got 1");
-  EXPECT_SAYS(says("[]"), "expected an object");
-}
-
 }  // namespace
 }  // namespace pinhole

@@ -146,6 +146,14 @@ std::string dataset_name(ImageDataset& data, std::uint32_t index) {
 Bytes dataset_pixels(ImageDataset& data, std::uint32_t index) {
   return Bytes(copied("Uint8Array", data.pixels(checked(data, index))));
 }
+Bytes dataset_augmented(ImageDataset& data, std::uint32_t index, String augment, double seed,
+                        int epoch) {
+  constexpr const char* kWhat = "\"augment\"";
+  const Augmentation augmentation(parse_json(string_of(augment), kWhat), kWhat);
+  return Bytes(copied<std::uint8_t>(
+      "Uint8Array",
+      data.changed_pixels(checked(data, index), {augmentation, seed_of(seed), epoch})));
+}
 Numbers dataset_counts(ImageDataset& data) { return Numbers(array_of(data.class_counts())); }
 
 SplitIndices dataset_split(ImageDataset& data, double val_fraction, double seed) {
@@ -238,6 +246,7 @@ struct Step {
   int epoch, images;
   double loss;
   int correct;
+  double lr;
   bool end_of_epoch;
 };
 
@@ -280,6 +289,7 @@ std::shared_ptr<TrainingRun> resume_run(ModelPointer model, DatasetPointer data,
 bool training_epoch_ended(TrainingRun& run) { return run.trainer.epoch_ended(); }
 bool training_finished(TrainingRun& run) { return run.trainer.finished(); }
 bool training_finish(TrainingRun& run) { return run.trainer.finish(); }
+void training_use_average(TrainingRun& run, bool use) { run.trainer.use_average(use); }
 void training_end_epoch(TrainingRun& run, ValScores scores) {
   if (scores.isUndefined()) {
     run.trainer.end_epoch();
@@ -304,6 +314,7 @@ Step training_step(TrainingRun& run) {
           .images = result.images,
           .loss = result.loss,
           .correct = result.correct,
+          .lr = result.lr,
           .end_of_epoch = result.end_of_epoch};
 }
 
@@ -386,6 +397,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("label", guarded<&dataset_label>)
       .function("name", guarded<&dataset_name>)
       .function("pixels", guarded<&dataset_pixels>)
+      .function("augmented", guarded<&dataset_augmented>)
       .function("counts", guarded<&dataset_counts>)
       .function("split", guarded<&dataset_split>)
       .function("subset", guarded<&dataset_subset>);
@@ -406,6 +418,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .field("images", &Step::images)
       .field("loss", &Step::loss)
       .field("correct", &Step::correct)
+      .field("lr", &Step::lr)
       .field("endOfEpoch", &Step::end_of_epoch);
 
   class_<TrainingRun>("TrainingRun")
@@ -415,6 +428,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("step", guarded<&training_step>)
       .function("epochEnded", guarded<&training_epoch_ended>)
       .function("endEpoch", guarded<&training_end_epoch>)
+      .function("useAverage", guarded<&training_use_average>)
       .function("finished", guarded<&training_finished>)
       .function("finish", guarded<&training_finish>)
       .function("progress", guarded<&training_progress>)

@@ -6,6 +6,8 @@ import type { Calls, CallName, FromWorker, Handle, ModelCreated, Part, Progress,
 import type {
   AddOptions,
   AddResult,
+  AugmentedOptions,
+  AugmentTransform,
   DatasetEntry,
   DatasetItem,
   DatasetOptions,
@@ -311,14 +313,20 @@ export class Dataset {
     return { data: await this.connection.call('pixels', { dataset: this.handle, index }), height, width, channels };
   }
 
+  /** One image as a training with these `augment` settings sees it, for a preview: other seeds and epochs give other looks. */
+  async augmented(
+    index: number,
+    augment: readonly AugmentTransform[],
+    options: AugmentedOptions = {},
+  ): Promise<Pixels> {
+    const [height, width, channels] = this.input;
+    const data = await this.connection.call('augmented', { dataset: this.handle, index, augment, ...options });
+    return { data, height, width, channels };
+  }
+
   /** The same for a canvas: `new ImageData(rgba.data, rgba.width, rgba.height)`. */
   async rgba(index: number): Promise<{ data: Uint8ClampedArray<ArrayBuffer>; width: number; height: number }> {
-    const { data, width, height, channels } = await this.pixels(index);
-    const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
-    for (let i = 0; i < width * height; ++i) {
-      for (let c = 0; c < 3; ++c) rgba[i * 4 + c] = data[i * channels + (channels === 1 ? 0 : c)] ?? 0;
-    }
-    return { data: rgba, width, height };
+    return rgbaOf(await this.pixels(index));
   }
 
   /** Frees its memory; a training that uses it keeps it until it ends. */
@@ -480,6 +488,19 @@ export class Model {
     forgotten.unregister(this);
     return (this.disposed ??= this.connection.call('disposeModel', { model: this.handle }));
   }
+}
+
+/** Pixels for a canvas: `new ImageData(rgba.data, rgba.width, rgba.height)`. */
+export function rgbaOf({ data, width, height, channels }: Pixels): {
+  data: Uint8ClampedArray<ArrayBuffer>;
+  width: number;
+  height: number;
+} {
+  const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+  for (let i = 0; i < width * height; ++i) {
+    for (let c = 0; c < 3; ++c) rgba[i * 4 + c] = data[i * channels + (channels === 1 ? 0 : c)] ?? 0;
+  }
+  return { data: rgba, width, height };
 }
 
 /** A File knows its name. */

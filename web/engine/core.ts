@@ -21,6 +21,8 @@ export interface CoreDataset extends CoreObject {
   name(index: number): string;
   pixels(index: number): Uint8Array;
   counts(): number[];
+  /** One image as a training with this `augment` list (JSON), seed and epoch sees it. */
+  augmented(index: number, augment: string, seed: number, epoch: number): Uint8Array;
   split(valFraction: number, seed: number): { train: Uint32Array; val: Uint32Array };
   subset(indices: Uint32Array): CoreDataset;
 }
@@ -50,6 +52,7 @@ export interface CoreStep {
   images: number;
   loss: number;
   correct: number;
+  lr: number;
   endOfEpoch: boolean;
 }
 
@@ -57,6 +60,8 @@ export interface CoreTrainingRun extends CoreObject {
   step(): CoreStep;
   /** The last step of an epoch is done, endEpoch() is due. */
   epochEnded(): boolean;
+  /** Puts the moving average of the weights into the model to validate it, and the trained weights back. */
+  useAverage(use: boolean): void;
   endEpoch(scores: { loss: number; accuracy: number } | undefined): void;
   finished(): boolean;
   /** Gives the model the weights that it is to keep. False when it has them already. */
@@ -86,7 +91,7 @@ export interface CoreProgress {
   }[];
 }
 
-/** A recipe's JSON with every key. */
+/** A recipe's JSON with every key: those that the engine looks at. */
 export interface CoreRecipe {
   epochs: number;
   batch_size: number;

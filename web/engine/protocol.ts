@@ -4,6 +4,8 @@
 import type {
   AddProgress,
   AddResult,
+  AugmentedOptions,
+  AugmentTransform,
   DatasetEntry,
   DatasetItem,
   DatasetOptions,
@@ -46,6 +48,10 @@ export interface Calls {
   splitDataset: { takes: { dataset: Handle; valFraction: number; seed: number }; gives: { train: Part; val: Part } };
   subsetDataset: { takes: { dataset: Handle; indices: number[] }; gives: Part };
   counts: { takes: { dataset: Handle }; gives: number[] };
+  augmented: {
+    takes: { dataset: Handle; index: number; augment: readonly AugmentTransform[] } & AugmentedOptions;
+    gives: Uint8Array;
+  };
   entries: { takes: { dataset: Handle }; gives: DatasetEntry[] };
   pixels: { takes: { dataset: Handle; index: number }; gives: Uint8Array };
   disposeDataset: { takes: { dataset: Handle }; gives: undefined };

@@ -52,6 +52,7 @@ export function trainingRecord({
       shuffle: recipe.shuffle,
       init,
     },
+    recipe,
     history: history.epochs.map((epoch) => ({
       epoch: epoch.epoch,
       train_loss: epoch.trainLoss,

@@ -56,13 +56,27 @@ export function recipeOf(settings: TrainSettings): Record<string, unknown> {
     momentum: optional(settings.momentum, real('momentum')),
     nesterov: optional(settings.nesterov, yes('nesterov')),
   };
-  return {
+  const given = {
     epochs: optional(settings.epochs, whole('epochs')),
     batch_size: optional(settings.batchSize, whole('batchSize')),
-    optimizer,
+    schedule: settings.schedule,
+    label_smoothing: optional(settings.labelSmoothing, real('labelSmoothing')),
+    class_weights: settings.classWeights,
+    clip_grad_norm: optional(settings.clipGradNorm, real('clipGradNorm')),
+    ema_decay: optional(settings.emaDecay, real('emaDecay')),
+    patience: optional(settings.patience, (value) => wholeNumber('patience', value, 0, 0)),
+    augment: settings.augment,
     seed: optional(settings.seed, seedNumber),
     shuffle: optional(settings.shuffle, yes('shuffle')),
     keep: optional(settings.keep, (value) => oneOf('keep', value, ['last', 'best'])),
+  };
+  const present = (object: object): object =>
+    Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+  const { recipe = {} } = settings;
+  return {
+    ...recipe,
+    ...present(given),
+    optimizer: { ...(recipe.optimizer as object | undefined), ...present(optimizer) },
   };
 }
 

@@ -81,17 +81,19 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
         await paused();
         if (stopped()) break;
         const start = performance.now();
-        const { step, epoch, images, loss, correct } = run.step();
+        const { step, epoch, images, loss, correct, lr } = run.step();
         const stepSeconds = secondsSince(start);
         seconds += stepSeconds;
         history.steps = step;
-        steps.push({ step, epoch, loss, images, correct, imagesPerSecond: images / stepSeconds });
+        steps.push({ step, epoch, loss, lr, images, correct, imagesPerSecond: images / stepSeconds });
         if (stateSteps !== undefined && step % stateSteps === 0) keepState();
         if (performance.now() - lastReport >= progressInterval) flush();
       }
       history.seconds += seconds;
       if (!run.epochEnded()) break;
+      run.useAverage(true);
       const scores = val && (await evaluateLoop({ core, model, data: val, batchSize: recipe.batch_size, stopped }));
+      run.useAverage(false);
       if (val && !scores) break; // stopped: the epoch is closed by whoever goes on
       run.endEpoch(scores);
       const row = progressOf(run).history.at(-1);

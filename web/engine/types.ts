@@ -146,7 +146,54 @@ export interface Prediction {
 
 export type OptimizerName = 'sgd' | 'adam' | 'adamw';
 
+/** torch.optim.lr_scheduler's formulas, a step at a time; times are in epochs. */
+export interface Schedule {
+  type: 'constant' | 'step' | 'cosine' | 'one_cycle';
+  /** For 'step': after so many epochs the rate is multiplied by gamma. Defaults 1 and 0.1. */
+  step_size?: number;
+  gamma?: number;
+  /** For 'cosine': the rate it ends with. Default 0. */
+  eta_min?: number;
+  /** For 'one_cycle'. Defaults 0.3, 25 and 10000. */
+  pct_start?: number;
+  div_factor?: number;
+  final_div_factor?: number;
+  /** The rate first rises for so many epochs, from lr * warmup_start. Defaults 0 and 1/3. */
+  warmup_epochs?: number;
+  warmup_start?: number;
+}
+
+/** One of torchvision's: RandomHorizontalFlip, RandomCrop, RandomResizedCrop, RandomAffine, ColorJitter, RandomErasing. */
+export interface AugmentTransform {
+  type: string;
+  [parameter: string]: unknown;
+}
+
+/** Which of its many looks an augmented picture shows: the same numbers, the same picture. */
+export interface AugmentedOptions {
+  /** Default 0. */
+  seed?: number;
+  /** From 1, the default. */
+  epoch?: number;
+}
+
 export interface TrainSettings {
+  /** The content of a recipe file (models/*.recipe.json). The settings beside it take precedence. */
+  recipe?: Readonly<Record<string, unknown>>;
+  /** Default constant. */
+  schedule?: Schedule;
+  /** The part of each target that is spread over all classes. Default 0. */
+  labelSmoothing?: number;
+  /** One a class, or 'balanced': classes with few images count as much as those with many. Default: all alike. */
+  classWeights?: readonly number[] | 'balanced';
+  /** Gradients whose norm is above this are scaled down to it. Default 0: none are. */
+  clipGradNorm?: number;
+  /** Validate and keep a moving average of the weights with this decay. Default 0: the weights themselves. */
+  emaDecay?: number;
+  /** Ends after so many epochs without a better validation, and keeps the best. Default 0: never. */
+  patience?: number;
+  /** Random changes of the training images, each time anew. Default none. */
+  augment?: readonly AugmentTransform[];
   /** Default 10. */
   epochs?: number;
   /** Default 32. */
@@ -179,6 +226,8 @@ export interface StepEvent {
   epoch: number;
   /** Mean over the batch, before the update. */
   loss: number;
+  /** The learning rate of its update. */
+  lr: number;
   /** Images in this batch. */
   images: number;
   /** How many of them were predicted right, before the update. */

@@ -286,6 +286,16 @@ const answers: Answers = {
     return datasetOf(dataset).core.pixels(wholeNumber('index', index, 0, 0));
   },
 
+  augmented({ dataset, index, augment, seed, epoch }) {
+    const { core } = datasetOf(dataset);
+    return core.augmented(
+      wholeNumber('index', index, 0, 0),
+      JSON.stringify(augment),
+      seedNumber(seed),
+      wholeNumber('epoch', epoch, 1, 1),
+    );
+  },
+
   disposeDataset({ dataset }) {
     dispose(datasets, dataset);
     return undefined;
