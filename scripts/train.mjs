@@ -2,13 +2,13 @@
 // folder where npm was called, so that relative paths mean what the user typed.
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { buildNative } from './build.mjs';
+import { build } from './build.mjs';
 import { main, root, setUp } from './lib.mjs';
 
 main(async () => {
   const [program, ...args] = process.argv.slice(2);
   await setUp('native');
-  await buildNative();
+  await build('native');
   const child = spawn(path.join(root, 'build/native/native', program), args, {
     cwd: process.env.INIT_CWD,
     stdio: 'inherit',

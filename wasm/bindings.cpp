@@ -192,6 +192,11 @@ ModelPointer load(BackendPointer backend, Bytes file, String what) {
       load_model(bytes_of(file), std::move(backend), string_of(what)));
 }
 
+void model_load_pretrained(LoadedModel& self, Bytes file, String what) {
+  const std::string name = string_of(what);
+  load_pretrained(self.model, read_safetensors(bytes_of(file), name), name);
+}
+
 Bytes model_save(LoadedModel& self, String training) {
   const std::vector<std::uint8_t> file =
       save_model(self.model, {.classes = self.info.classes,
@@ -261,6 +266,7 @@ struct TrainingRun {
 struct EvaluationRun {
   ModelPointer model;
   DatasetPointer data;
+  std::shared_ptr<TrainingRun> training;  // whose kept features it uses; may be null
   Evaluation evaluation;
 };
 
@@ -307,6 +313,8 @@ Bytes training_state(TrainingRun& run, DatasetPointer val) {
       copied<std::uint8_t>("Uint8Array", save_training_state(run.trainer, val.get(), run.notes)));
 }
 
+bool training_prepare_step(TrainingRun& run) { return run.trainer.prepare_step(); }
+
 Step training_step(TrainingRun& run) {
   const StepResult result = run.trainer.step();
   return {.step = static_cast<double>(result.step),
@@ -321,7 +329,13 @@ Step training_step(TrainingRun& run) {
 std::shared_ptr<EvaluationRun> start_evaluation(ModelPointer model, DatasetPointer data,
                                                 int batch_size) {
   return std::shared_ptr<EvaluationRun>(
-      new EvaluationRun{model, data, Evaluation(model->model, *data, batch_size)});
+      new EvaluationRun{model, data, nullptr, Evaluation(model->model, *data, batch_size)});
+}
+
+std::shared_ptr<EvaluationRun> evaluation_during(std::shared_ptr<TrainingRun> training,
+                                                 DatasetPointer data) {
+  return std::shared_ptr<EvaluationRun>(
+      new EvaluationRun{training->model, data, training, training->trainer.evaluation(*data)});
 }
 
 bool evaluation_step(EvaluationRun& run) { return run.evaluation.step(); }
@@ -406,6 +420,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .smart_ptr<ModelPointer>("ModelPointer")
       .class_function("create", guarded<&create_model>)
       .class_function("load", guarded<&load>)
+      .function("loadPretrained", guarded<&model_load_pretrained>)
       .function("save", guarded<&model_save>)
       .function("spec", guarded<&model_spec>)
       .function("training", guarded<&model_training>)
@@ -425,6 +440,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .smart_ptr<std::shared_ptr<TrainingRun>>("TrainingRunPointer")
       .class_function("start", guarded<&start_training>)
       .class_function("resume", guarded<&resume_run>)
+      .function("prepareStep", guarded<&training_prepare_step>)
       .function("step", guarded<&training_step>)
       .function("epochEnded", guarded<&training_epoch_ended>)
       .function("endEpoch", guarded<&training_end_epoch>)
@@ -439,6 +455,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
   class_<EvaluationRun>("EvaluationRun")
       .smart_ptr<std::shared_ptr<EvaluationRun>>("EvaluationRunPointer")
       .class_function("start", guarded<&start_evaluation>)
+      .class_function("during", guarded<&evaluation_during>)
       .function("step", guarded<&evaluation_step>)
       .function("done", guarded<&evaluation_done>)
       .function("probabilities", guarded<&evaluation_probabilities>)

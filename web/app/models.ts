@@ -2,7 +2,8 @@
 import binaryCnn from '../../models/binary_cnn.json';
 import fashionCnn from '../../models/fashion_cnn.json';
 import multiclassCnn from '../../models/multiclass_cnn.json';
-import type { InputSize, ModelSpec } from '../engine/index';
+import transfer from '../../models/transfer.json';
+import type { InputSize, ModelOptions, ModelSpec } from '../engine/index';
 import type { ModelId, Settings } from './state';
 
 export interface OfferedModel {
@@ -20,6 +21,13 @@ const specOf = (json: unknown): ModelSpec => json as ModelSpec;
 const anyNumber = (): null => null;
 
 export const offeredModels: readonly OfferedModel[] = [
+  {
+    id: 'transfer',
+    name: transfer.name,
+    spec: specOf(transfer),
+    about: 'Has seen many photos before: learns yours from few, in seconds.',
+    refuses: anyNumber,
+  },
   {
     id: 'multiclass_cnn',
     name: multiclassCnn.name,
@@ -53,6 +61,23 @@ export function offeredModel(id: ModelId): OfferedModel {
 export function specFor({ model, imageSize }: Pick<Settings, 'model' | 'imageSize'>): ModelSpec {
   const { spec } = offeredModel(model);
   return imageSize === 'model' ? spec : { ...spec, input: [imageSize, imageSize, spec.input[2]] };
+}
+
+const weights = new Map<string, Promise<Blob>>();
+
+/** What a new model of this spec is made with: the weights that it starts from, too, where it does not start from scratch. */
+export async function modelOptions(spec: ModelSpec, options: Omit<ModelOptions, 'pretrained'>): Promise<ModelOptions> {
+  const { pretrained: name } = spec;
+  if (typeof name !== 'string') return options;
+  const file =
+    weights.get(name) ??
+    fetch(`./models/${name}.safetensors`).then((response) => {
+      if (response.ok) return response.blob();
+      throw new Error(`the pretrained weights could not be loaded (${String(response.status)})`);
+    });
+  weights.set(name, file);
+  file.catch(() => weights.delete(name)); // the next training tries again
+  return { ...options, pretrained: await file };
 }
 
 /** [224, 224, 3] -> "224 × 224 colour", without a place to break the line in the middle of the size. */

@@ -76,7 +76,7 @@ export type EngineState =
   | { readonly status: 'failed'; readonly message: string };
 export const engineState = signal<EngineState>({ status: 'starting' });
 
-export type ModelId = 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn';
+export type ModelId = 'transfer' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn';
 export type OptimizerName = 'adam' | 'adamw' | 'sgd';
 
 export interface Settings {
@@ -92,10 +92,15 @@ export interface Settings {
   readonly validationSplit: number;
   readonly seed: number;
 }
-/** What suits the images at hand. */
-export const suggestedSettings = computed(() => suggestSettings(classes.value.map(({ photos }) => photos.length)));
 /** What the user has set; everything else follows the images. */
 export const chosenSettings = signal<Partial<Settings>>({});
+/** What suits the images at hand, and the model. */
+export const suggestedSettings = computed(() =>
+  suggestSettings(
+    classes.value.map(({ photos }) => photos.length),
+    chosenSettings.value.model,
+  ),
+);
 export const settings = computed<Settings>(() => ({ ...suggestedSettings.value, ...chosenSettings.value }));
 
 /** What a training with these settings will take on this device, from a short measurement. */

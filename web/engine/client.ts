@@ -192,8 +192,9 @@ export class Pinhole {
 
   /** A model with fresh weights. An impossible spec is an Error that names the layer. */
   async createModel(spec: ModelSpec, options: ModelOptions): Promise<Model> {
-    const { classes, seed = 0 } = options;
-    return new Model(this.connection, await this.connection.call('createModel', { spec, classes: [...classes], seed }));
+    const { classes, seed = 0, pretrained } = options;
+    const takes = { spec, classes: [...classes], seed, ...(pretrained && { pretrained }) };
+    return new Model(this.connection, await this.connection.call('createModel', takes));
   }
 
   /** A model from a .safetensors file that save(), native_train or PyTorch's side wrote. `name` starts error messages. */

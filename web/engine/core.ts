@@ -28,6 +28,7 @@ export interface CoreDataset extends CoreObject {
 }
 
 export interface CoreModel extends CoreObject {
+  loadPretrained(file: Uint8Array, what: string): void;
   /** `training`: JSON that is kept in the file. */
   save(training: string): Uint8Array;
   /** JSON. */
@@ -57,6 +58,8 @@ export interface CoreStep {
 }
 
 export interface CoreTrainingRun extends CoreObject {
+  /** Before the first step: the frozen layers on a batch of images. False when nothing is left; step() does what is left. */
+  prepareStep(): boolean;
   step(): CoreStep;
   /** The last step of an epoch is done, endEpoch() is due. */
   epochEnded(): boolean;
@@ -135,7 +138,11 @@ export interface Core {
       recipe: string,
     ): CoreTrainingRun;
   };
-  EvaluationRun: { start(model: CoreModel, data: CoreDataset, batchSize: number): CoreEvaluationRun };
+  EvaluationRun: {
+    start(model: CoreModel, data: CoreDataset, batchSize: number): CoreEvaluationRun;
+    /** Of the model that `run` trains: what its frozen layers give for the data is kept between calls. */
+    during(run: CoreTrainingRun, data: CoreDataset): CoreEvaluationRun;
+  };
 }
 
 /** What pinhole.mjs exports. */

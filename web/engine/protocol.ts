@@ -56,7 +56,10 @@ export interface Calls {
   pixels: { takes: { dataset: Handle; index: number }; gives: Uint8Array };
   disposeDataset: { takes: { dataset: Handle }; gives: undefined };
 
-  createModel: { takes: { spec: ModelSpec; classes: string[]; seed: number }; gives: ModelCreated };
+  createModel: {
+    takes: { spec: ModelSpec; classes: string[]; seed: number; pretrained?: Uint8Array | ArrayBuffer | Blob };
+    gives: ModelCreated;
+  };
   loadModel: { takes: { file: Uint8Array | ArrayBuffer | Blob; name: string }; gives: ModelCreated };
   saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
   classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };

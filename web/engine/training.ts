@@ -1,15 +1,7 @@
 // The loops around the core's steps. Between any two steps other messages are let in, so that a stop is seen and other calls
 // are answered. The sums are native_train's: means over the images of an epoch, each taken in its step, before its update.
 
-import type {
-  Core,
-  CoreDataset,
-  CoreEvaluationRun,
-  CoreModel,
-  CoreProgress,
-  CoreRecipe,
-  CoreTrainingRun,
-} from './core.js';
+import type { Core, CoreDataset, CoreEvaluationRun, CoreProgress, CoreRecipe, CoreTrainingRun } from './core.js';
 import { yieldToMessages } from './environment.js';
 import type { EpochEvent, Evaluation, EvaluationProgress, History, StepEvent } from './types.js';
 
@@ -20,7 +12,6 @@ const secondsSince = (start: number): number => Math.max((performance.now() - st
 
 export interface TrainingCall {
   core: Core;
-  model: CoreModel;
   val: CoreDataset | undefined;
   /** Begins a training or goes on with one. */
   start: () => CoreTrainingRun;
@@ -50,7 +41,7 @@ function epochEvent(row: CoreProgress['history'][number], seconds: number): Epoc
 }
 
 export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
-  const { core, model, val, stopped, paused, report, keep, stateSteps } = call;
+  const { core, val, stopped, paused, report, keep, stateSteps } = call;
   const run = call.start();
   let steps: StepEvent[] = [];
   let lastReport = -Infinity;
@@ -74,6 +65,11 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       const { epoch, step } = progressOf(run);
       keep(run.state(val ?? null), { epoch, step });
     };
+    let toPrepare = true;
+    while (toPrepare && !stopped()) {
+      toPrepare = run.prepareStep();
+      await yieldToMessages();
+    }
     while (!run.finished()) {
       let seconds = 0;
       while (!run.epochEnded()) {
@@ -92,7 +88,8 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       history.seconds += seconds;
       if (!run.epochEnded()) break;
       run.useAverage(true);
-      const scores = val && (await evaluateLoop({ core, model, data: val, batchSize: recipe.batch_size, stopped }));
+      const scores =
+        val && (await evaluateLoop({ run: core.EvaluationRun.during(run, val), total: val.size(), stopped }));
       run.useAverage(false);
       if (val && !scores) break; // stopped: the epoch is closed by whoever goes on
       run.endEpoch(scores);
@@ -116,10 +113,10 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
 }
 
 export interface EvaluationCall {
-  core: Core;
-  model: CoreModel;
-  data: CoreDataset;
-  batchSize: number;
+  /** Deleted in the end. */
+  run: CoreEvaluationRun;
+  /** Images. */
+  total: number;
   stopped: () => boolean;
   report?: (progress: EvaluationProgress) => void;
 }
@@ -127,20 +124,12 @@ export interface EvaluationCall {
 type Scores = ReturnType<CoreEvaluationRun['result']> & { probabilities: Float32Array };
 
 /** Undefined when it was stopped. */
-export async function evaluateLoop({
-  core,
-  model,
-  data,
-  batchSize,
-  stopped,
-  report,
-}: EvaluationCall): Promise<Scores | undefined> {
-  const run = core.EvaluationRun.start(model, data, batchSize);
+export async function evaluateLoop({ run, total, stopped, report }: EvaluationCall): Promise<Scores | undefined> {
   let lastReport = -Infinity;
   try {
     while (run.step()) {
       if (report && performance.now() - lastReport >= progressInterval) {
-        report({ done: run.done(), total: data.size() });
+        report({ done: run.done(), total });
         lastReport = performance.now();
       }
       await yieldToMessages();

@@ -120,6 +120,8 @@ export interface ModelOptions {
   classes: readonly string[];
   /** Of the initial weights. Default 0. */
   seed?: number;
+  /** The file that the spec's "pretrained" names: safetensors. What it does not hold keeps its initial weights. */
+  pretrained?: Uint8Array | ArrayBuffer | Blob;
 }
 
 export interface LayerSummary {

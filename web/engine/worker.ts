@@ -301,9 +301,17 @@ const answers: Answers = {
     return undefined;
   },
 
-  createModel({ spec, classes, seed }) {
+  async createModel({ spec, classes, seed, pretrained }) {
     const { core, backend } = started();
-    return keepModel(core.Model.create(backend, JSON.stringify(spec), classes, seedNumber(seed)), false);
+    const weights = pretrained && (await bytesOf(pretrained));
+    const model = core.Model.create(backend, JSON.stringify(spec), classes, seedNumber(seed));
+    try {
+      if (weights) model.loadPretrained(weights, 'the file of pretrained weights');
+    } catch (error) {
+      model.delete();
+      throw error;
+    }
+    return keepModel(model, false);
   },
 
   async loadModel({ file, name }) {
@@ -351,7 +359,6 @@ const answers: Answers = {
         };
         const ended = await trainLoop({
           core,
-          model: model.core,
           val: val?.core,
           start,
           stateSteps: every,
@@ -388,10 +395,8 @@ const answers: Answers = {
     return using([model, data], () =>
       reading([data], async () => {
         const scores = await evaluateLoop({
-          core,
-          model: model.core,
-          data: data.core,
-          batchSize: wholeNumber('batchSize', batchSize, 32, 1),
+          run: core.EvaluationRun.start(model.core, data.core, wholeNumber('batchSize', batchSize, 32, 1)),
+          total: data.core.size(),
           stopped: () => call.stopped,
           report: (at) => {
             call.progress({ type: 'evaluating', at });

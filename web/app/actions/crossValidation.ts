@@ -5,7 +5,7 @@ import { percent } from '../components/words';
 import { engine } from '../engine';
 import { answersOf, scoresOf } from '../evaluation/answers';
 import { stratifiedFolds } from '../evaluation/folds';
-import { specFor } from '../models';
+import { modelOptions, specFor } from '../models';
 import { classes, crossValidation, isBusy, phase, reading, settings } from '../state';
 import { announce } from './announce';
 import { datasetOf, photosIn } from './dataset';
@@ -54,7 +54,9 @@ export async function crossValidate(folds: number): Promise<void> {
     )) {
       if (stopAsked) break;
       const [train, val] = [keep(await all.subset(fold.train)), keep(await all.subset(fold.val))];
-      const model = keep(await pinhole.createModel(spec, { classes: names, seed: chosen.seed }));
+      const model = keep(
+        await pinhole.createModel(spec, await modelOptions(spec, { classes: names, seed: chosen.seed })),
+      );
       // The last weights, not the best on the fold: choosing by it would flatter the result.
       run = model.train(train, {
         epochs: chosen.epochs,

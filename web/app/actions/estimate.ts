@@ -3,7 +3,7 @@
 import { effect } from '@preact/signals';
 import type { Pinhole } from '../../engine/index';
 import { engine } from '../engine';
-import { specFor } from '../models';
+import { modelOptions, specFor } from '../models';
 import { classes, engineState, estimate, isBusy, photoCount, reading, settings, type Settings } from '../state';
 import { messageOf } from './errors';
 import { obstacle } from './settings';
@@ -83,7 +83,7 @@ async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, i
   const [height, width, channels] = spec.input;
   const names = Array.from({ length: classCount }, (_, index) => String(index));
   const before = (await pinhole.memory()).bytesInUse;
-  const model = await pinhole.createModel(spec, { classes: names });
+  const model = await pinhole.createModel(spec, await modelOptions(spec, { classes: names }));
   const data = await pinhole.createDataset({ classes: names, input: spec.input });
   try {
     const noise = Uint8ClampedArray.from({ length: height * width * 4 }, (_, i) => (i * 2654435761) >>> 24);

@@ -8,7 +8,7 @@ import { fitTemperature } from '../evaluation/calibration';
 import { LossWatch, type Divergence } from '../evaluation/divergence';
 import { wilson } from '../evaluation/interval';
 import { fitThreshold } from '../evaluation/threshold';
-import { specFor } from '../models';
+import { modelOptions, specFor } from '../models';
 import {
   bestEpoch,
   classes,
@@ -63,7 +63,8 @@ export async function train(): Promise<void> {
     const pinhole = await engine();
     await estimateIsDone();
     const spec = specFor(chosen);
-    model = await pinhole.createModel(spec, { classes: learned.map(({ name }) => name), seed: chosen.seed });
+    const names = learned.map(({ name }) => name);
+    model = await pinhole.createModel(spec, await modelOptions(spec, { classes: names, seed: chosen.seed }));
     const all = await datasetOf(pinhole, learned, {
       input: spec.input,
       onProgress: (done, total) => (preparing.value = { done, total }),
