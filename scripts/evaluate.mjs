@@ -16,7 +16,7 @@ const trainer = path.join(root, 'build/native/native/native_train');
 /** Each trains for about as long as it takes until more does not help the training part; see models/README.md. */
 const trained = [
   { name: 'lesson CNN', model: 'multiclass_cnn', args: ['--epochs', '15'] },
-  { name: 'transfer', model: 'transfer', args: ['--epochs', '60', '--lr', '0.005', '--batch-size', '32'] },
+  { name: 'transfer', model: 'transfer', args: [] }, // models/transfer.recipe.json
 ];
 
 /** mulberry32: the same splits on every machine. */
