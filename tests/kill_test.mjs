@@ -1,7 +1,9 @@
 // Kills a training on Fashion-MNIST again and again, at random moments, with SIGKILL, and compares what it saves in the end with
 // what an undisturbed training saves. By hand, as it takes minutes:
 //
-//   node tests/kill_test.mjs [--kills 50] [--epochs 3] [--data /usr/share/datasets/fashion-mnist] [--seed 1]
+//   node tests/kill_test.mjs [--kills 50] [--epochs 3] [--data /usr/share/datasets/fashion-mnist] [--steps 200] [--seed 1]
+//
+// --steps: the state is written every so many steps, and after every epoch.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,6 +17,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '50' },
     epochs: { type: 'string', default: '3' },
     data: { type: 'string', default: '/usr/share/datasets/fashion-mnist' },
+    steps: { type: 'string', default: '200' },
     seed: { type: 'string', default: '1' },
   },
 });
@@ -35,7 +38,7 @@ const random = () => (chance = (Math.imul(chance, 1664525) + 1013904223) >>> 0) 
 function train(name, threads, limit) {
   const args = ['--data', values.data, '--model', 'fashion_cnn', '--epochs', values.epochs, '--threads', threads];
   args.push('--out', path.join(folder, `${name}.safetensors`), '--checkpoint', path.join(folder, `${name}.state`));
-  args.push('--checkpoint-steps', '200', '--resume');
+  args.push('--checkpoint-steps', values.steps, '--resume');
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
