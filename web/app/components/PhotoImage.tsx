@@ -4,8 +4,11 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Photo } from '../state';
 import { thumbnailOf } from '../store/pictures';
 
+/** One transparent point: an image without an address would show the sign of a broken one until its thumbnail is there. */
+const nothingYet = 'data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==';
+
 export function PhotoImage({ photo: { id, name } }: { photo: Photo }): JSX.Element {
-  const [address, setAddress] = useState<string>();
+  const [address, setAddress] = useState<string | undefined>(nothingYet);
   useEffect(() => {
     let made: string | undefined;
     let isGone = false;
@@ -16,7 +19,7 @@ export function PhotoImage({ photo: { id, name } }: { photo: Photo }): JSX.Eleme
         setAddress(made);
       },
       // Its name stands in its place.
-      () => undefined,
+      () => setAddress(undefined),
     );
     return () => {
       isGone = true;
