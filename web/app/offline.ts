@@ -1,6 +1,6 @@
 // Registers the service worker, which keeps the whole page for use without a network and brings the headers that threads
 // need where the host does not send them.
-import { isBusy, reading } from './state';
+import { classes, isBusy, notKept, reading } from './state';
 import { projectIsOpen } from './store/project';
 
 const reloadedFor = 'pinhole: reloaded for cross-origin isolation';
@@ -17,8 +17,8 @@ export async function installOffline(): Promise<boolean> {
   }
   await projectIsOpen;
   // Headers count from the next load on. Once, so that a browser that does not isolate does not reload for ever.
-  const isUntouched = !isBusy.value && reading.value === null;
-  if (isUntouched && !globalThis.crossOriginIsolated && !sessionStorage.getItem(reloadedFor)) {
+  const isSafe = !isBusy.value && reading.value === null && (classes.value.length === 0 || notKept.value === null);
+  if (isSafe && !globalThis.crossOriginIsolated && !sessionStorage.getItem(reloadedFor)) {
     sessionStorage.setItem(reloadedFor, 'yes');
     location.reload();
   }
