@@ -79,6 +79,9 @@ struct RunContext {
 };
 
 class Layer;
+class OnnxGraph;
+struct OnnxValue;
+class TorchSource;
 
 /// One step that does the work of `count` layers; none when `layer` is null.
 struct Fusion {
@@ -117,6 +120,11 @@ class Layer {
   virtual Fusion fuse(std::span<const std::unique_ptr<Layer>> /*next*/) { return {}; }
   /// The same for prediction alone: it has no backward.
   virtual Fusion fold(std::span<const std::unique_ptr<Layer>> /*next*/) { return {}; }
+
+  /// Adds its nodes to an ONNX graph and gives their output. Throws Error where a layer has none.
+  virtual OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const;
+  /// How PyTorch writes it: "nn.ReLU()". Throws Error where PyTorch has no such layer.
+  virtual std::string to_torch(TorchSource& source) const;
 
   std::string type;
   std::string name;

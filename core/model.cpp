@@ -247,4 +247,6 @@ std::vector<Model::LayerInfo> Model::layers() const {
   return all;
 }
 
+std::span<const std::unique_ptr<Layer>> Model::chain() const { return impl_->chain.layers(); }
+
 }  // namespace pinhole

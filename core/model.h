@@ -84,6 +84,8 @@ class Model {
     std::size_t parameters;
   };
   std::vector<LayerInfo> layers() const;
+  /// The layers as in the spec: what an exporter walks along.
+  std::span<const std::unique_ptr<Layer>> chain() const;
 
  private:
   struct Impl;

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "error.h"
+#include "state_dict_diff.h"
 
 namespace pinhole {
 
@@ -87,13 +88,6 @@ struct Entry {
   std::vector<std::int64_t> shape;
   std::uint64_t begin = 0, end = 0;
 };
-
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string out = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    out += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return out + "]";
-}
 
 Entry read_entry(const std::string& name, const Json& json, std::uint64_t data_size,
                  std::string_view what) {
@@ -350,24 +344,31 @@ void from_torch(const StoredTensor& stored, const Parameter& parameter, Tensor& 
   });
 }
 
-std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
-  Safetensors file;
+std::map<std::string, std::string> model_metadata(const Model& model, const ModelInfo& info) {
   const Shape input = model.input_shape();
-  file.metadata["spec"] = model.spec().dump();
+  std::map<std::string, std::string> metadata;
+  metadata["format"] = kFormat;
+  metadata["spec"] = model.spec().dump();
   try {
-    file.metadata["classes"] = Json(info.classes).dump();
+    metadata["classes"] = Json(info.classes).dump();
   } catch (const Json::exception&) {
     throw Error(text("a class name is not UTF-8 text: ",
                      Json(info.classes).dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
-  file.metadata["preprocessing"] = Json{{"resize", {input.h, input.w}},
-                                        {"interpolation", "bilinear"},
-                                        {"antialias", true},
-                                        {"mode", input.c == 1 ? "L" : "RGB"},
-                                        {"scale", "1/255"}}
-                                       .dump();
+  metadata["preprocessing"] = Json{{"resize", {input.h, input.w}},
+                                   {"interpolation", "bilinear"},
+                                   {"antialias", true},
+                                   {"mode", input.c == 1 ? "L" : "RGB"},
+                                   {"scale", "1/255"}}
+                                  .dump();
   // A path in the record may be no UTF-8; that must not cost a trained model.
-  file.metadata["training"] = info.training.dump(-1, ' ', false, Json::error_handler_t::replace);
+  metadata["training"] = info.training.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return metadata;
+}
+
+std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info) {
+  Safetensors file;
+  file.metadata = model_metadata(model, info);
   for (const Parameter* parameter : model.state())
     file.tensors[parameter->name] = to_torch(*parameter, parameter->value);
   return write_checked(std::move(file), kFormat);
@@ -405,33 +406,16 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
 namespace {
 
 void copy_state(Model& model, const Safetensors& file, std::string_view what, bool all) {
-  std::string missing, unexpected, misshapen;
-  const auto add = [](std::string& list, std::string_view entry) {
-    list += text(list.empty() ? "" : ", ", entry);
-  };
   const std::vector<Parameter*> parameters = model.state();
+  TensorShapes expected, got;
+  std::vector<std::string> order;
   for (const Parameter* p : parameters) {
-    const auto found = file.tensors.find(p->name);
-    if (found == file.tensors.end()) {
-      if (all) add(missing, p->name);
-    } else if (found->second.shape != torch_shape(*p)) {
-      add(misshapen, text(p->name, " is ", shape_text(found->second.shape), ", expected ",
-                          shape_text(torch_shape(*p))));
-    }
+    expected[p->name] = torch_shape(*p);
+    if (all || file.tensors.contains(p->name)) order.push_back(p->name);
   }
-  for (const auto& [name, tensor] : file.tensors) {
-    const bool known = std::any_of(parameters.begin(), parameters.end(),
-                                   [&](const Parameter* p) { return p->name == name; });
-    if (!known) add(unexpected, name);
-  }
-  std::string problems;
-  const auto report = [&](std::string_view title, const std::string& list) {
-    if (!list.empty()) problems += text(problems.empty() ? "" : "; ", title, ' ', list);
-  };
-  report("missing:", missing);
-  report("unexpected:", unexpected);
-  report("wrong shape:", misshapen);
-  if (!problems.empty()) throw Error(text(what, " does not fit ", model.name(), ": ", problems));
+  for (const auto& [name, tensor] : file.tensors) got[name] = tensor.shape;
+  if (const std::string diff = state_dict_diff(expected, order, got); !diff.empty())
+    throw Error(text(what, " does not fit ", model.name(), ": ", diff));
   for (Parameter* p : parameters) {
     const auto found = file.tensors.find(p->name);
     if (found == file.tensors.end()) continue;

@@ -56,8 +56,11 @@ struct LoadedModel {
   ModelInfo info;
 };
 
-/// The metadata holds: format "pinhole/1", spec, classes, preprocessing, training (each as JSON text), and a checksum of the
-/// tensor data, so that a flipped bit is found.
+/// What a file says of a model besides its weights: format "pinhole/1", and spec, classes, preprocessing and training, each as JSON
+/// text. Throws Error when a class name is not UTF-8.
+std::map<std::string, std::string> model_metadata(const Model& model, const ModelInfo& info);
+
+/// The metadata holds model_metadata and a checksum of the whole file, so that a flipped bit is found.
 std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info);
 
 /// Throws Error when the bytes are damaged, are not a Pinhole model, or spec and tensors do not agree.

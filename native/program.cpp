@@ -115,15 +115,22 @@ int StopSignals::received() const { return stop_signal; }
 
 namespace {
 
-std::vector<fs::path> models_folders() {
-  std::vector<fs::path> folders{"models"};
+/// The program's own folder and those above it.
+std::vector<fs::path> program_folders() {
+  std::vector<fs::path> folders;
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   for (fs::path folder = program.parent_path(); !error && !folder.empty();
        folder = folder.parent_path()) {
-    folders.push_back(folder / "models");
+    folders.push_back(folder);
     if (folder == folder.root_path()) break;
   }
+  return folders;
+}
+
+std::vector<fs::path> models_folders() {
+  std::vector<fs::path> folders{"models"};
+  for (const fs::path& folder : program_folders()) folders.push_back(folder / "models");
   return folders;
 }
 
@@ -171,6 +178,14 @@ fs::path find_pretrained(const std::string& name, const fs::path& spec) {
   }
   throw Error(text("the model ", spec.string(), " starts from the weights ", name,
                    ".safetensors, which are not beside it; `npm run build` makes them"));
+}
+
+std::optional<fs::path> find_above_program(const fs::path& path) {
+  for (const fs::path& folder : program_folders()) {
+    std::error_code error;
+    if (fs::exists(folder / path, error)) return folder / path;
+  }
+  return std::nullopt;
 }
 
 fs::path find_recipe(const std::string& name) {

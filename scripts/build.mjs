@@ -1,7 +1,7 @@
 // Builds what is out of date and says nothing about the rest:  node scripts/build.mjs [native] [tests] [wasm] [engine] [web]
 //
 //   models  models/mobilenet_v2_trunk.safetensors: always, for all of them
-//   native  build/native/native/{native_train,native_classify}
+//   native  build/native/native/{native_train,native_classify,native_export}
 //   tests   the native tests (not built unless named)
 //   wasm    build/wasm-<variant>/wasm/pinhole.{mjs,wasm}, copied for the page to web/public/wasm/<variant>/ (which the
 //           page sees as ./wasm/<variant>/) and for the package to build/pinhole/wasm/<variant>/
@@ -68,7 +68,7 @@ export async function buildPreset(preset, { tests, what = preset, targets = [] }
 }
 
 export const buildNative = () =>
-  buildPreset('native', { what: 'the native programs', targets: ['native_train', 'native_classify'] });
+  buildPreset('native', { what: 'the native programs', targets: ['native_train', 'native_classify', 'native_export'] });
 
 export const buildTests = () => buildPreset('native', { what: 'the native programs and tests', tests: true });
 

@@ -111,6 +111,7 @@ if wants test; then
   need 'reference for image resizing' python3-pil /usr/lib/python3/dist-packages/PIL
   need 'reference numbers' python3-numpy /usr/lib/python3/dist-packages/numpy
   need 'checks that PyTorch loads our files' python3-torch /usr/lib/python3/dist-packages/torch
+  need 'the checker of exported ONNX files' python3-onnx /usr/lib/python3/dist-packages/onnx
   need 'real data for the tests' dataset-fashion-mnist /usr/share/datasets/fashion-mnist
 fi
 if wants lint; then

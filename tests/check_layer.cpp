@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "json.h"
+#include "onnx.h"
+#include "torch_source.h"
 
 namespace pinhole {
 
@@ -199,6 +201,18 @@ void check_in_place(const std::string& spec, const Shape& input) {
   }
 }
 
+/// Every layer has a form in both; that it is the right one, the tests of whole exports show.
+void check_exports(const std::string& spec, const Shape& input) {
+  const Run run(spec, input, "reference");
+  OnnxGraph graph("graph");
+  EXPECT_NO_THROW({
+    const OnnxValue y = run.layer->to_onnx(graph, {"x"});
+    EXPECT_NE(y.name, "") << spec;
+    TorchSource source;
+    EXPECT_NE(run.layer->to_torch(source), "") << spec;
+  }) << spec;
+}
+
 }  // namespace
 
 void fill_distinct(Tensor& tensor, std::uint64_t seed) {
@@ -218,6 +232,7 @@ void check_layer(const std::string& spec, const Shape& input) {
   check_shape_rule(spec, input);
   check_accumulation(spec, input);
   check_in_place(spec, input);
+  check_exports(spec, input);
 #ifdef PINHOLE_DOUBLE
   check_gradients(spec, input);
 #else

@@ -14,7 +14,9 @@
 #include "error.h"
 #include "image.h"
 #include "model_file.h"
+#include "onnx.h"
 #include "recipe.h"
+#include "torch_source.h"
 #include "trainer.h"
 #include "training_state.h"
 
@@ -202,6 +204,16 @@ Bytes model_save(LoadedModel& self, String training) {
       save_model(self.model, {.classes = self.info.classes,
                               .training = parse_json(string_of(training), "the training record")});
   return Bytes(copied<std::uint8_t>("Uint8Array", file));
+}
+
+Bytes model_export_onnx(LoadedModel& self, bool classifier) {
+  const std::vector<std::uint8_t> file =
+      export_onnx(self.model, self.info, classifier ? OnnxForm::kClassifier : OnnxForm::kNetwork);
+  return Bytes(copied<std::uint8_t>("Uint8Array", file));
+}
+
+std::string model_export_torch(LoadedModel& self, String weights) {
+  return export_torch(self.model, self.info, string_of(weights));
 }
 
 std::string model_spec(LoadedModel& self) { return self.model.spec().dump(); }
@@ -422,6 +434,8 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .class_function("load", guarded<&load>)
       .function("loadPretrained", guarded<&model_load_pretrained>)
       .function("save", guarded<&model_save>)
+      .function("exportOnnx", guarded<&model_export_onnx>)
+      .function("exportTorch", guarded<&model_export_torch>)
       .function("spec", guarded<&model_spec>)
       .function("training", guarded<&model_training>)
       .function("summary", guarded<&model_summary>)

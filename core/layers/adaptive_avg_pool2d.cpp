@@ -1,5 +1,7 @@
 // torch.nn.AdaptiveAvgPool2d(1): the mean of each channel, "global average pooling".
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -8,6 +10,13 @@ namespace {
 class AdaptiveAvgPool2d final : public Layer {
  public:
   Shape output_shape(const Shape& in) const override { return {in.n, 1, 1, in.c}; }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    return {graph.node(name, "GlobalAveragePool", {graph.image(*this, x).name})};
+  }
+  std::string to_torch(TorchSource& source) const override {
+    source.needs_image(*this);
+    return "nn.AdaptiveAvgPool2d(1)";
+  }
 
   void forward(RunContext& /*context*/, const Tensor& x, Tensor& y) override {
     const auto channels = static_cast<std::size_t>(x.shape().c);

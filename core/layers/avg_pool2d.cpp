@@ -12,6 +12,15 @@ class AvgPool2d final : public Layer {
   explicit AvgPool2d(const Pool2dWindow& window) : window_(window) {}
 
   Shape output_shape(const Shape& in) const override { return window_.output_shape(in); }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    std::vector<OnnxAttribute> attributes = window_.onnx_attributes();
+    attributes.push_back({"count_include_pad", std::int64_t{1}});
+    return {graph.node(name, "AveragePool", {graph.image(*this, x).name}, attributes)};
+  }
+  std::string to_torch(TorchSource& source) const override {
+    source.needs_image(*this);
+    return text("nn.AvgPool2d(", window_.torch_arguments(), ')');
+  }
 
   void forward(RunContext& /*context*/, const Tensor& x, Tensor& y) override {
     const Pool2dGeometry g = window_.geometry(x.shape());

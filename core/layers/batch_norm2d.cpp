@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "../error.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -74,6 +76,29 @@ void BatchNorm2d::init(Rng& /*rng*/) {
   batches_.value.fill(0);
   mean_.changed();
   variance_.changed();
+}
+
+OnnxValue BatchNorm2d::to_onnx(OnnxGraph& graph, const OnnxValue& x) const {
+  const auto constant = [&](float value) {
+    const std::vector<float> values(as_size(channels_), value);
+    return graph.constant<float>(name, values, {channels_});
+  };
+  std::vector<std::string> inputs{graph.image(*this, x).name};
+  inputs.push_back(weight_ ? graph.parameter(*weight_) : constant(1));
+  inputs.push_back(bias_ ? graph.parameter(*bias_) : constant(0));
+  inputs.push_back(graph.parameter(mean_));
+  inputs.push_back(graph.parameter(variance_));
+  return {graph.node(name, "BatchNormalization", std::move(inputs),
+                     {{"epsilon", static_cast<float>(eps_)}})};
+}
+
+std::string BatchNorm2d::to_torch(TorchSource& source) const {
+  source.needs_image(*this);
+  std::string out = text("nn.BatchNorm2d(", channels_);
+  if (eps_ != 1e-5) out += text(", eps=", python(eps_));
+  if (momentum_ != 0.1) out += text(", momentum=", python(momentum_));
+  if (!weight_) out += ", affine=False";
+  return out + ')';
 }
 
 std::uint64_t BatchNorm2d::version() const {

@@ -20,6 +20,8 @@ class BatchNorm2d final : public Layer {
   std::vector<Parameter*> parameters() override;
   std::vector<Parameter*> buffers() override { return {&mean_, &variance_, &batches_}; }
   void init(Rng& rng) override;
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override;
+  std::string to_torch(TorchSource& source) const override;
 
   /// With the running statistics, y = scale[c] * x + shift[c].
   void scale_and_shift(real* scale, real* shift) const;

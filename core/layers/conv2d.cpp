@@ -23,6 +23,8 @@ class Conv2d final : public Layer {
   void init(Rng& rng) override;
   Fusion fuse(std::span<const std::unique_ptr<Layer>> next) override;
   Fusion fold(std::span<const std::unique_ptr<Layer>> next) override;
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override;
+  std::string to_torch(TorchSource& source) const override;
 
   Conv2dGeometry geometry(const Shape& in) const;
   const Parameter& weight() const { return weight_; }
@@ -253,6 +255,51 @@ Fusion Conv2d::fold(std::span<const std::unique_ptr<Layer>> next) {
   }
   if (count == 1) return {};
   return {std::move(folded), count};
+}
+
+OnnxValue Conv2d::to_onnx(OnnxGraph& graph, const OnnxValue& x) const {
+  const Conv2dGeometry& g = geometry_;
+  std::vector<std::string> inputs{graph.image(*this, x).name, graph.parameter(weight_)};
+  if (bias_) inputs.push_back(graph.parameter(*bias_));
+  using Ints = std::vector<std::int64_t>;
+  return {graph.node(name, "Conv", std::move(inputs),
+                     {{"dilations", Ints{g.dilation_h, g.dilation_w}},
+                      {"group", std::int64_t{g.groups}},
+                      {"kernel_shape", Ints{g.kh, g.kw}},
+                      {"pads", Ints{g.pad_top, g.pad_left, g.pad_bottom, g.pad_right}},
+                      {"strides", Ints{g.stride_h, g.stride_w}}})};
+}
+
+std::string Conv2d::to_torch(TorchSource& source) const {
+  source.needs_image(*this);
+  const Conv2dGeometry& g = geometry_;
+  std::string out = text("nn.Conv2d(", g.c, ", ", g.oc, ", kernel_size=", python(g.kh, g.kw));
+  if (g.stride_h != 1 || g.stride_w != 1) out += text(", stride=", python(g.stride_h, g.stride_w));
+  const bool symmetric = g.pad_top == g.pad_bottom && g.pad_left == g.pad_right;
+  if (!symmetric && g.stride_h == 1 && g.stride_w == 1) {
+    out += ", padding=\"same\"";
+  } else if (symmetric && (g.pad_top != 0 || g.pad_left != 0)) {
+    out += text(", padding=", python(g.pad_top, g.pad_left));
+  }
+  if (g.dilation_h != 1 || g.dilation_w != 1)
+    out += text(", dilation=", python(g.dilation_h, g.dilation_w));
+  if (g.groups != 1) out += text(", groups=", g.groups);
+  if (!bias_) out += ", bias=False";
+  out += ')';
+  if (symmetric || (g.stride_h == 1 && g.stride_w == 1)) return out;
+  source.helper("PaddedConv2d", R"(class PaddedConv2d(nn.Conv2d):
+    """Conv2d with its own padding on each side: left, right, top, bottom."""
+
+    def __init__(self, sides, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.sides = sides
+
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, self.sides))
+)");
+  const std::string sides =
+      text('(', g.pad_left, ", ", g.pad_right, ", ", g.pad_top, ", ", g.pad_bottom, "), ");
+  return out.replace(0, std::string_view("nn.Conv2d(").size(), "PaddedConv2d(" + sides);
 }
 
 Fusion Conv2d::fuse(std::span<const std::unique_ptr<Layer>> next) {

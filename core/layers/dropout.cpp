@@ -2,7 +2,10 @@
 // The mask is a function of seed, step and position, so backward makes it again instead of keeping it.
 #include <algorithm>
 
+#include "../error.h"
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -20,6 +23,11 @@ class Dropout final : public Layer {
   }
   bool in_place() const override { return true; }
   bool deterministic() const override { return p_ == 0; }
+  /// Exported models predict, and then it does nothing.
+  OnnxValue to_onnx(OnnxGraph& /*graph*/, const OnnxValue& x) const override { return x; }
+  std::string to_torch(TorchSource& /*source*/) const override {
+    return text("nn.Dropout(", python(p_), ')');
+  }
 
  private:
   void apply(const RunContext& context, const Tensor& from, Tensor& to) const {

@@ -2,6 +2,8 @@
 #include <cstring>
 
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -18,6 +20,13 @@ class Flatten final : public Layer {
     if (dx != nullptr) copy(dy, *dx);
   }
   bool in_place() const override { return true; }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    return {graph.node(name, "Flatten", {x.name}, {{"axis", std::int64_t{1}}}), true};
+  }
+  std::string to_torch(TorchSource& source) const override {
+    source.flattened();
+    return "nn.Flatten()";
+  }
 
  private:
   static void copy(const Tensor& from, Tensor& to) {

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -12,6 +14,10 @@ constexpr std::size_t kGrain = 16384;
 class Hardswish final : public Layer {
  public:
   Shape output_shape(const Shape& in) const override { return in; }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    return {graph.node(name, "HardSwish", {x.name}), x.flat};
+  }
+  std::string to_torch(TorchSource& /*source*/) const override { return "nn.Hardswish()"; }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     const real* from = x.data();

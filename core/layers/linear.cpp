@@ -3,6 +3,8 @@
 
 #include "../error.h"
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -46,6 +48,16 @@ class Linear final : public Layer {
     if (bias_) bias_->take_beta();
     context.backend.linear_backward_weight(g, x.data(), dy.data(), beta, weight_.grad.data(),
                                            bias_ ? bias_->grad.data() : nullptr);
+  }
+
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    std::vector<std::string> inputs{graph.flat(*this, x).name, graph.parameter(weight_)};
+    if (bias_) inputs.push_back(graph.parameter(*bias_));
+    return {graph.node(name, "Gemm", std::move(inputs), {{"transB", std::int64_t{1}}}), true};
+  }
+  std::string to_torch(TorchSource& source) const override {
+    source.needs_flat();
+    return text("nn.Linear(", in_, ", ", out_, bias_ ? "" : ", bias=False", ')');
   }
 
   std::vector<Parameter*> parameters() override {

@@ -20,6 +20,15 @@ void MaxPool2d::backward(RunContext& context, const Tensor& x, const Tensor& /*y
                                         dx->data());
 }
 
+OnnxValue MaxPool2d::to_onnx(OnnxGraph& graph, const OnnxValue& x) const {
+  return {graph.node(name, "MaxPool", {graph.image(*this, x).name}, window_.onnx_attributes())};
+}
+
+std::string MaxPool2d::to_torch(TorchSource& source) const {
+  source.needs_image(*this);
+  return text("nn.MaxPool2d(", window_.torch_arguments(), ')');
+}
+
 namespace {
 
 std::unique_ptr<Layer> make(LayerSpec& spec, const BuildContext& context) {

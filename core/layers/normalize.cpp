@@ -1,6 +1,8 @@
 // torchvision.transforms.Normalize as a layer: y = (x - mean[c]) / std[c].
 #include "../error.h"
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -17,6 +19,8 @@ class Normalize final : public Layer {
                        list->size()));
       }
     }
+    mean_ = mean;
+    deviation_ = deviation;
     for (std::size_t c = 0; c < channels; ++c) {
       const double s = deviation[deviation.size() == 1 ? 0 : c];
       if (!(s > 0)) spec.fail(text("std expected numbers above 0, got ", s));
@@ -26,6 +30,30 @@ class Normalize final : public Layer {
   }
 
   Shape output_shape(const Shape& in) const override { return in; }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    const auto by_channel = [&](const std::vector<real>& values) {
+      const std::vector<float> copy(values.begin(), values.end());
+      return graph.constant<float>(name, copy, {static_cast<std::int64_t>(copy.size()), 1, 1});
+    };
+    const std::string scaled =
+        graph.node(name, "Mul", {graph.image(*this, x).name, by_channel(scale_)});
+    return {graph.node(name, "Add", {scaled, by_channel(shift_)})};
+  }
+  std::string to_torch(TorchSource& source) const override {
+    source.needs_image(*this);
+    source.helper("Normalize", R"(class Normalize(nn.Module):
+    """torchvision.transforms.Normalize as a layer."""
+
+    def __init__(self, mean, std):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(-1, 1, 1), persistent=False)
+
+    def forward(self, x):
+        return (x - self.mean) / self.std
+)");
+    return text("Normalize(mean=", python(mean_), ", std=", python(deviation_), ')');
+  }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     rows(context, x.shape(), [&](std::size_t begin, std::size_t end) {
@@ -58,6 +86,7 @@ class Normalize final : public Layer {
     });
   }
 
+  std::vector<double> mean_, deviation_;  // as the spec gives them
   std::vector<real> scale_, shift_;
 };
 

@@ -6,6 +6,8 @@
 
 #include "../error.h"
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -45,6 +47,19 @@ struct Pool2dWindow {
            pad_h == padding && pad_w == padding;
   }
 
+  std::vector<OnnxAttribute> onnx_attributes() const {
+    return {{"kernel_shape", std::vector<std::int64_t>{kh, kw}},
+            {"pads", std::vector<std::int64_t>{pad_h, pad_w, pad_h, pad_w}},
+            {"strides", std::vector<std::int64_t>{stride_h, stride_w}}};
+  }
+  /// "kernel_size=2, stride=2", without what is PyTorch's default.
+  std::string torch_arguments() const {
+    std::string out = text("kernel_size=", python(kh, kw));
+    if (stride_h != kh || stride_w != kw) out += text(", stride=", python(stride_h, stride_w));
+    if (pad_h != 0 || pad_w != 0) out += text(", padding=", python(pad_h, pad_w));
+    return out;
+  }
+
   static constexpr int kLargestKernel = 255;  // a position in the window fits 16 bits
 };
 
@@ -57,6 +72,8 @@ class MaxPool2d final : public Layer {
   void forward(RunContext& context, const Tensor& x, Tensor& y) override;
   void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
                 Tensor* dx) override;
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override;
+  std::string to_torch(TorchSource& source) const override;
 
   const Pool2dWindow& window() const { return window_; }
 

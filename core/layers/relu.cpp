@@ -1,5 +1,7 @@
 // torch.nn.ReLU: y = max(0, x), in place.
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -15,6 +17,10 @@ class ReLU final : public Layer {
                 Tensor* dx) override {
     if (dx != nullptr) context.backend.relu_backward(y.size(), y.data(), dy.data(), dx->data());
   }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    return {graph.node(name, "Relu", {x.name}), x.flat};
+  }
+  std::string to_torch(TorchSource& /*source*/) const override { return "nn.ReLU()"; }
   bool in_place() const override { return true; }
   bool uses_output() const override { return true; }
 };

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -12,6 +14,13 @@ constexpr std::size_t kGrain = 16384;
 class ReLU6 final : public Layer {
  public:
   Shape output_shape(const Shape& in) const override { return in; }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    const float low = 0, high = 6;
+    std::vector<std::string> inputs{x.name, graph.constant<float>(name, {&low, 1}, {}),
+                                    graph.constant<float>(name, {&high, 1}, {})};
+    return {graph.node(name, "Clip", std::move(inputs)), x.flat};
+  }
+  std::string to_torch(TorchSource& /*source*/) const override { return "nn.ReLU6()"; }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     const real* from = x.data();

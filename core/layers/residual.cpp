@@ -6,6 +6,8 @@
 #include "../chain.h"
 #include "../error.h"
 #include "../json.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -56,6 +58,39 @@ class Residual final : public Layer {
   }
 
   Shape output_shape(const Shape& in) const override { return out_.with_n(in.n); }
+
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    OnnxValue y = graph.chain(body_->layers(), x);
+    OnnxValue skipped = shortcut_ ? graph.chain(shortcut_->layers(), x) : x;
+    if (y.flat != skipped.flat) {
+      y = graph.flat(*this, y);
+      skipped = graph.flat(*this, skipped);
+    }
+    return {graph.node(name, "Add", {y.name, skipped.name}), y.flat};
+  }
+
+  std::string to_torch(TorchSource& source) const override {
+    source.helper("Residual", R"(class Residual(nn.Module):
+    """body(x) + shortcut(x); without a shortcut, x itself is added."""
+
+    def __init__(self, body, shortcut=None):
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
+)");
+    const bool flat_before = source.flat();
+    std::string out = "Residual(" + source.sequential(body_->layers());
+    const bool flat_after = source.flat();
+    source.set_flat(flat_before);
+    if (shortcut_) out += ", " + source.sequential(shortcut_->layers());
+    if (source.flat() != flat_after)
+      throw Error(text("[Residual ", name,
+                       "] cannot be exported: of what it adds one part is flat, the other is not"));
+    return out + ')';
+  }
 
   std::size_t prepare(const Shape& input, Pass pass) override {
     const Shape out = output_shape(input);

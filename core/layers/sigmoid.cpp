@@ -2,6 +2,8 @@
 #include <cmath>
 
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -19,6 +21,10 @@ class Sigmoid final : public Layer {
     for (std::size_t i = 0; i < y.size(); ++i)
       dx->data()[i] = dy.data()[i] * y.data()[i] * (1 - y.data()[i]);
   }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    return {graph.node(name, "Sigmoid", {x.name}), x.flat};
+  }
+  std::string to_torch(TorchSource& /*source*/) const override { return "nn.Sigmoid()"; }
   bool in_place() const override { return true; }
   bool uses_output() const override { return true; }
 };

@@ -2,6 +2,8 @@
 #include <cmath>
 
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -14,6 +16,11 @@ real sigmoid(real x) { return 1 / (1 + std::exp(-x)); }
 class SiLU final : public Layer {
  public:
   Shape output_shape(const Shape& in) const override { return in; }
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    const std::string gate = graph.node(name, "Sigmoid", {x.name});
+    return {graph.node(name, "Mul", {x.name, gate}), x.flat};
+  }
+  std::string to_torch(TorchSource& /*source*/) const override { return "nn.SiLU()"; }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     context.backend.pool().parallel_ranges(x.size(), kGrain,

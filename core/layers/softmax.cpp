@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "../layer.h"
+#include "../onnx.h"
+#include "../torch_source.h"
 
 namespace pinhole {
 
@@ -40,6 +42,10 @@ class Softmax final : public Layer {
     }
   }
 
+  OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
+    return {graph.node(name, "Softmax", {x.name}, {{"axis", std::int64_t{1}}}), x.flat};
+  }
+  std::string to_torch(TorchSource& /*source*/) const override { return "nn.Softmax(dim=1)"; }
   bool in_place() const override { return true; }
   bool uses_output() const override { return true; }
 };

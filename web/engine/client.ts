@@ -23,10 +23,12 @@ import type {
   ModelOptions,
   ModelSpec,
   ModelSummary,
+  OnnxOptions,
   Pixels,
   Prediction,
   RgbaImage,
   StepEvent,
+  TorchOptions,
   TrainSettings,
   TrainingRecord,
   TrainingStateEvent,
@@ -482,6 +484,22 @@ export class Model {
   /** The bytes of a .safetensors file, as native_train writes and PyTorch reads. `training` is kept in its metadata. */
   save(training: TrainingRecord = this.training): Promise<Uint8Array> {
     return this.connection.call('saveModel', { model: this.handle, training });
+  }
+
+  /**
+   * The bytes of an .onnx file (opset 18). Its output `probabilities` is float [batch, classes]; the class names are in its
+   * metadata under `classes`.
+   */
+  exportOnnx(options: OnnxOptions = {}): Promise<Uint8Array> {
+    return this.connection.call('exportOnnx', { model: this.handle, form: options.form ?? 'network' });
+  }
+
+  /**
+   * The model as a Python file for PyTorch: the nn.Module, transform(), load() and predict(path). It reads its weights from
+   * `weights`, the file that save() gives, in its own folder.
+   */
+  exportTorch(options: TorchOptions = {}): Promise<string> {
+    return this.connection.call('exportTorch', { model: this.handle, weights: options.weights ?? 'model.safetensors' });
   }
 
   /** Frees its memory; a training that uses it keeps it until it ends. */

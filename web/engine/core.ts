@@ -31,6 +31,10 @@ export interface CoreModel extends CoreObject {
   loadPretrained(file: Uint8Array, what: string): void;
   /** `training`: JSON that is kept in the file. */
   save(training: string): Uint8Array;
+  /** The bytes of an ONNX file: the network, or with the preprocessing inside. */
+  exportOnnx(classifier: boolean): Uint8Array;
+  /** Python source that reads its weights from the file `weights` beside it. */
+  exportTorch(weights: string): string;
   /** JSON. */
   spec(): string;
   /** JSON. */

@@ -20,6 +20,7 @@ import type {
   MemoryUse,
   ModelSpec,
   ModelSummary,
+  OnnxForm,
   Prediction,
   StepEvent,
   TrainSettings,
@@ -62,6 +63,8 @@ export interface Calls {
   };
   loadModel: { takes: { file: Uint8Array | ArrayBuffer | Blob; name: string }; gives: ModelCreated };
   saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
+  exportOnnx: { takes: { model: Handle; form: OnnxForm }; gives: Uint8Array };
+  exportTorch: { takes: { model: Handle; weights: string }; gives: string };
   classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };
   train: {
     takes: {

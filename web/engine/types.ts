@@ -317,3 +317,19 @@ export interface Evaluation {
 
 /** Free-form facts that are kept in the saved file: data, options, results. */
 export type TrainingRecord = Record<string, unknown>;
+
+/**
+ * What an ONNX file takes. `network`: input `input`, float [batch, channels, height, width] in [0, 1], at the model's size.
+ * `classifier`: input `image`, uint8 RGB [batch, height, width, 3] of any size; resizing and scaling are inside.
+ */
+export type OnnxForm = 'network' | 'classifier';
+
+export interface OnnxOptions {
+  /** Default: 'network'. */
+  form?: OnnxForm;
+}
+
+export interface TorchOptions {
+  /** The name of the weights file beside the Python file. Default: 'model.safetensors'. */
+  weights?: string;
+}

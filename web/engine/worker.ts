@@ -323,6 +323,16 @@ const answers: Answers = {
     return modelOf(model).core.save(JSON.stringify(training));
   },
 
+  exportOnnx({ model, form }) {
+    if (form !== 'network' && form !== 'classifier')
+      throw new Error(`form expected 'network' or 'classifier', got ${JSON.stringify(form)}`);
+    return modelOf(model).core.exportOnnx(form === 'classifier');
+  },
+
+  exportTorch({ model, weights }) {
+    return modelOf(model).core.exportTorch(weights);
+  },
+
   classify({ model, image }) {
     const entry = modelOf(model);
     return using([entry], async () => {
