@@ -1,6 +1,5 @@
 // native_train: trains a model on a folder of labelled images and saves it. What it saves depends on the data, the options
 // and the backend, never on time or on the number of threads.
-#include <fstream>
 #include <iostream>
 #include <limits>
 
@@ -8,14 +7,18 @@
 #include "checkpoint.h"
 #include "error.h"
 #include "file.h"
+#include "html_report.h"
 #include "idx.h"
 #include "labelled_data.h"
+#include "mistakes.h"
 #include "model_file.h"
+#include "png.h"
 #include "program.h"
 #include "progress.h"
 #include "recipe.h"
 #include "report.h"
 #include "trainer.h"
+#include "training_logs.h"
 
 namespace {
 
@@ -24,7 +27,9 @@ using namespace pinhole;
 constexpr const char* kProgram = "native_train";
 
 struct Options {
-  std::string data, model, out, val, init, log, checkpoint, recipe;
+  std::string data, model, out, val, init, checkpoint, recipe, report;
+  TrainingLogs::Places logs;
+  std::vector<std::string> command;
   std::optional<double> val_split;
   TrainerOptions trainer;
   bool no_shuffle = false;
@@ -49,6 +54,9 @@ skipped and named.
 --log writes one JSON object per line: for every step {step, epoch, loss, lr, images_per_second}
 and after every epoch {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}. The train_*
 values are means over the epoch's steps, each taken before its update; seconds are training alone.
+
+--csv, --tensorboard and --report tell the same to spreadsheets, to TensorBoard (tensorboard --logdir DIR;
+with the confusion matrix and the surest mistakes as images) and, when all is done, to a browser.
 
 How it trains: from the defaults below; then the recipe, a JSON file with keys such as epochs,
 batch_size, optimizer, schedule, label_smoothing, augment (models/README.md has them all): --recipe,
@@ -190,8 +198,15 @@ void add_options(CLI::App& app, Options& options) {
       ->needs(checkpoint)
       ->type_name("N");
 
-  app.add_option("--log", options.log, "Write steps and epochs as JSON lines")
+  app.add_option("--log", options.logs.jsonl, "Write steps and epochs as JSON lines")
       ->type_name("FILE.jsonl");
+  app.add_option("--csv", options.logs.csv, "Write the epochs as a table")->type_name("FILE.csv");
+  app.add_option("--tensorboard", options.logs.tensorboard,
+                 "Write event files for TensorBoard into this folder")
+      ->type_name("DIR");
+  app.add_option("--report", options.report,
+                 "Write what came of it as a page: curves, confusion matrix, worst mistakes")
+      ->type_name("FILE.html");
   std::vector<std::string> backends = backend_names();
   backends.insert(backends.begin(), "auto");
   app.add_option("--backend", options.backend, "Which kernels run: " + listed(backends))
@@ -246,26 +261,6 @@ std::optional<std::filesystem::path> recipe_file(const std::string& name,
   beside.replace_extension(".recipe.json");
   return std::filesystem::exists(beside) ? std::optional(beside) : std::nullopt;
 }
-
-/// The lines of --log. A line that cannot be written is remembered, not thrown: the model is to be saved first.
-class Log {
- public:
-  Log(const std::string& path, bool append) : path_(path) {
-    if (path.empty()) return;
-    file_.open(path, append ? std::ios::app : std::ios::trunc);
-    if (!file_) throw Error(text("cannot write the log ", path));
-  }
-  void write(const Json& line) {
-    if (path_.empty()) return;
-    file_ << json_line(line) << std::endl;
-  }
-  bool failed() const { return !path_.empty() && !file_; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  std::ofstream file_;
-};
 
 struct Data {
   ImageDataset train;
@@ -341,7 +336,7 @@ struct Outcome {
 class Session {
  public:
   /// `checkpoint` may be null. `notes` are kept in the state.
-  Session(const Options& options, Trainer& trainer, const Data& data, Log& log,
+  Session(const Options& options, Trainer& trainer, const Data& data, TrainingLogs& log,
           const Checkpoint* checkpoint, Json notes, const StopSignals& signals)
       : options_(options),
         trainer_(trainer),
@@ -371,7 +366,8 @@ class Session {
 
  private:
   bool stop() const {
-    return signals_.received() != 0 || log_.failed() || !outcome_.checkpoint_problem.empty();
+    return signals_.received() != 0 || !log_.failed().empty() ||
+           !outcome_.checkpoint_problem.empty();
   }
 
   void print_row(const EpochRecord& record) {
@@ -390,7 +386,7 @@ class Session {
     while (!trainer_.epoch_ended() && !stop()) {
       const Stopwatch step_clock;
       const StepResult step = trainer_.step();
-      log_.write(step_json(step, step.images / std::max(step_clock.seconds(), 1e-9)));
+      log_.step(step, step.images / std::max(step_clock.seconds(), 1e-9));
       show(progress.position - before, clock.seconds());
       if (options_.checkpoint_steps > 0 && step.step % options_.checkpoint_steps == 0)
         write_state();
@@ -407,7 +403,7 @@ class Session {
     record.images_per_second =
         static_cast<double>(progress.position - before) / std::max(seconds, 1e-9);
     print_row(record);
-    log_.write(epoch_json(record));
+    log_.epoch(record, progress.step);
     write_state();
   }
 
@@ -477,7 +473,7 @@ class Session {
   const Options& options_;
   Trainer& trainer_;
   const Data& data_;
-  Log& log_;
+  TrainingLogs& log_;
   const Checkpoint* checkpoint_;
   Json notes_;
   const StopSignals& signals_;
@@ -533,6 +529,45 @@ void print_plan(const Model& model, std::size_t parameters, const Data& data,
             << std::endl;
 }
 
+/// --report: what came of the training as a page.
+void write_report(const Options& options, Model& model, const Data& data, const Outcome& outcome) {
+  constexpr std::size_t kMistakes = 24;
+  HtmlReport report;
+  report.title = model.name();
+  report.command = options.command;
+  report.classes = data.train.classes();
+  report.history = outcome.history;
+  report.validation = outcome.validation;
+  const TrainerOptions& trainer = options.trainer;
+  report.facts = {
+      {"images",
+       text(data.train.size(), " to train on, ", data.val ? data.val->size() : 0, " to validate")},
+      {"input", item_text(model.input_shape())},
+      {"parameters", std::to_string(model.parameter_count())},
+      {"optimizer", trainer.optimizer.name},
+      {"runs on", model.backend().description()},
+      {"saved as", options.out},
+  };
+  if (outcome.stopped)
+    report.facts.emplace_back("stopped", text("in epoch ", outcome.epoch, " of ", trainer.epochs));
+  if (outcome.validation) {
+    const ImageDataset& images = *data.val;
+    for (const Mistake& mistake : worst_mistakes(model, images, kMistakes)) {
+      const auto name = [&](int label) { return report.classes[static_cast<std::size_t>(label)]; };
+      report.mistakes.push_back({.label = name(mistake.label),
+                                 .predicted = name(mistake.predicted),
+                                 .name = images.name(mistake.image),
+                                 .probability = mistake.probability,
+                                 .png = encode_png(images.pixels(mistake.image), images.height(),
+                                                   images.width(), images.channels())});
+    }
+  }
+  const std::string html = html_report(report);
+  write_file_atomic(options.report,
+                    {reinterpret_cast<const std::uint8_t*>(html.data()), html.size()});
+  std::cout << "report " << printable(options.report) << std::endl;
+}
+
 int train(Options options, const Json& given) {
   LabelledFolder folder = scan_labelled_folder(options.data);
   if (folder.classes.size() < 2) {
@@ -575,9 +610,10 @@ int train(Options options, const Json& given) {
   check_can_write(options.out, parameters * sizeof(float));
   if (state) {
     options_of(*state, recipe_json(options.trainer));  // before thousands of photos are decoded
-    if (!options.log.empty()) trim_log(options.log, state->progress);
+    if (!options.logs.jsonl.empty()) trim_log(options.logs.jsonl, state->progress);
   }
-  Log log(options.log, state.has_value());
+  TrainingLogs log(options.logs, state ? &state->progress.history : nullptr);
+  if (!options.report.empty()) check_can_write(options.report, 1'000'000);
 
   const Data data = load_data(options, folder, val_folder, model);
   Trainer trainer(model, data.train, options.trainer);
@@ -612,9 +648,11 @@ int train(Options options, const Json& given) {
     std::cout << "no images to validate on, so no accuracy on unseen images\n";
   }
   std::cout << "saved  " << printable(options.out) << " (" << file.size() << " bytes)" << std::endl;
-  if (log.failed())
+  if (outcome.validation) log.pictures(*outcome.validation, model, *data.val, outcome.step);
+  if (!options.report.empty()) write_report(options, model, data, outcome);
+  if (const std::string failed = log.failed(); !failed.empty())
     throw Error(
-        text("cannot write the log ", log.path(), "; training stopped and the model was saved"));
+        text("cannot write the log ", failed, "; training stopped and the model was saved"));
   if (!outcome.checkpoint_problem.empty())
     throw Error(text(outcome.checkpoint_problem, "; training stopped and the model was saved"));
   return outcome.stopped ? 128 + outcome.signal : kExitOk;
@@ -629,6 +667,7 @@ int main(int argc, char** argv) {
     add_options(app, options);
     if (const std::optional<int> exit_code = parse_arguments(app, argc, argv)) return *exit_code;
     options.trainer.shuffle = !options.no_shuffle;
+    options.command.assign(argv, argv + argc);
     return train(options, given_settings(app, options.trainer));
   });
 }

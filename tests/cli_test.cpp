@@ -191,6 +191,9 @@ class CommandLine : public testing::Test {
   Result classify(std::vector<std::string> arguments, const Process::Setup& setup = {}) {
     return start("native_classify", std::move(arguments), setup).wait();
   }
+  Result export_model(std::vector<std::string> arguments) {
+    return start("native_export", std::move(arguments)).wait();
+  }
 
   /// Noisy images of one colour, as PPM.
   void make_image(const std::string& name, int red, int green, int blue, std::uint64_t seed) {
@@ -896,7 +899,10 @@ TEST_F(CommandLine, wrong_usage_exits_with_2_and_help_teaches) {
   expect_one_sentence(classify({"--model", "m", "--json", "--eval", "colours", "colours"}),
                       "native_classify", {"--json"}, 2);
   expect_one_sentence(classify({"colours"}), "native_classify", {"--model"}, 2);
-  for (const char* name : {"native_train", "native_classify"}) {
+  expect_one_sentence(export_model({"--model", "m"}), "native_export", {"--format"}, 2);
+  expect_one_sentence(export_model({"--model", "m", "--format", "tflite"}), "native_export",
+                      {"tflite", "onnx-classifier"}, 2);
+  for (const char* name : {"native_train", "native_classify", "native_export"}) {
     const Result help = start(name, {"--help"}).wait();
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_CONTAINS(help.out, "Examples:");
@@ -1069,6 +1075,127 @@ TEST_F(CommandLine, damaged_model_files_are_refused_and_never_crash) {
     SCOPED_TRACE(at);
     if (result.exit_code != 0) expect_one_sentence(result, "native_classify", {"bad.safetensors"});
   }
+}
+
+TEST_F(CommandLine, a_training_is_told_to_spreadsheets_tensorboard_and_a_page) {
+  make_colours("colours");
+  const std::vector<std::string> arguments{
+      "--data", "colours", "--model", "small.json", "--out", "m.safetensors", "--epochs", "3",
+      "--batch-size", "8", "--lr", "0.0001", "--csv", "epochs.csv", "--tensorboard", "runs/a",
+      "--report", "my report.html"};
+  const Result result = train(arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<std::string> rows = lines_of(file("epochs.csv"));
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_EQ(rows[0],
+            "epoch,train_loss,train_accuracy,val_loss,val_accuracy,seconds,images_per_second");
+  for (std::size_t epoch = 1; epoch <= 3; ++epoch) {
+    EXPECT_EQ(rows[epoch].rfind(std::to_string(epoch) + ",", 0), 0U) << rows[epoch];
+    EXPECT_EQ(std::count(rows[epoch].begin(), rows[epoch].end(), ','), 6) << rows[epoch];
+  }
+  std::string events;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path("runs/a")))
+    events += read_text(entry.path());
+  for (const char* tag : {"step/loss", "loss/train", "loss/val", "accuracy/val", "confusion"})
+    EXPECT_CONTAINS(events, tag);
+  const std::string page = file("my report.html");
+  EXPECT_CONTAINS(page, "--report 'my report.html'");
+  EXPECT_CONTAINS(page, "Confusion matrix");
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+}
+
+TEST_F(CommandLine, a_report_that_cannot_be_written_is_said_before_training) {
+  make_colours("colours", 2);
+  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m",
+                             "--report", "no/where.html"}),
+                      "native_train", {"no/where.html"});
+  EXPECT_FALSE(fs::exists(path("m")));
+}
+
+// ---- native_export
+
+TEST_F(CommandLine, export_writes_beside_the_model_what_was_asked_for) {
+  train_on_colours();
+  const Result onnx = export_model({"--model", "model.safetensors", "--format", "onnx"});
+  EXPECT_EQ(onnx.exit_code, 0) << onnx.err;
+  EXPECT_CONTAINS(onnx.out, "model.onnx");
+  EXPECT_CONTAINS(file("model.onnx"), "conv1.weight");
+  const Result torch =
+      export_model({"--model", "model.safetensors", "--format", "torch", "--out", "net.py"});
+  EXPECT_EQ(torch.exit_code, 0) << torch.err;
+  EXPECT_CONTAINS(file("net.py"), "class Small(nn.Module)");
+  EXPECT_CONTAINS(file("net.py"), "\"net.safetensors\"");
+  EXPECT_EQ(file("net.safetensors"), file("model.safetensors"));
+}
+
+TEST_F(CommandLine, export_refuses_what_it_cannot_do_in_one_sentence) {
+  train_on_colours();
+  write_text(path("other.safetensors"), "another model's weights");
+  expect_one_sentence(
+      export_model({"--model", "model.safetensors", "--format", "torch", "--out", "other.py"}),
+      "native_export", {"other.safetensors", "--out"});
+  EXPECT_EQ(file("other.safetensors"), "another model's weights");
+  EXPECT_FALSE(fs::exists(path("other.py")));
+  expect_one_sentence(export_model({"--model", "other.safetensors", "--format", "onnx"}),
+                      "native_export", {"other.safetensors"});
+  expect_one_sentence(
+      export_model({"--model", "model.safetensors", "--format", "onnx", "--out", "no/where.onnx"}),
+      "native_export", {"no"});
+}
+
+/// A stand-in for Python: asked for its version it says "Stand-in 1", given pictures it answers `answer` for each.
+void write_stand_in(const fs::path& path, const std::string& answer) {
+  write_text(path,
+             "#!/bin/sh\nif [ \"$1\" = -c ]; then printf 'Stand-in 1'; exit; fi\nshift\n"
+             "for picture; do echo '{\"probabilities\": " +
+                 answer + "}'; done\n");
+  fs::permissions(path, fs::perms::owner_all);
+}
+
+TEST_F(CommandLine, verifying_fails_when_the_exported_file_answers_otherwise) {
+  train_on_colours();
+  make_class("one", 200, 40, 40, 3);
+  write_text(path("one/broken.png"), "no picture");
+  const Json answers =
+      Json::parse(classify({"--model", "model.safetensors", "--json", "one/0.ppm"}).out);
+  const auto verify = [&](const std::string& answer, const std::string& most) {
+    write_stand_in(path("python"), answer);
+    setenv("PYTHON", path("python").c_str(), 1);
+    Result result = export_model({"--model", "model.safetensors", "--format", "torch", "--out",
+                                  "net.py", "--verify", "one", "--pictures", most});
+    unsetenv("PYTHON");
+    return result;
+  };
+  // The right answer for the first picture alone.
+  const Result same = verify(answers[0].at("probabilities").dump(), "1");
+  EXPECT_EQ(same.exit_code, 0) << same.out << same.err;
+  Json parity = Json::parse(file("parity.json")).at("net.py");
+  EXPECT_EQ(parity.at("passed"), true);
+  EXPECT_EQ(parity.at("label_agreement"), 1.0);
+  EXPECT_EQ(parity.at("runtime"), "Stand-in 1");
+  EXPECT_LT(parity.at("largest_difference").get<double>(), 1e-6);
+
+  const Result other = verify(R"({"blue": 1, "green": 0, "red": 0})", "100");
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_CONTAINS(other.out, "DIFFERS");
+  parity = Json::parse(file("parity.json")).at("net.py");
+  EXPECT_EQ(parity.at("passed"), false);
+  EXPECT_EQ(parity.at("pictures"), 3);
+  EXPECT_EQ(parity.at("unreadable"), 1);
+  EXPECT_EQ(parity.at("label_agreement"), 0.0);
+  EXPECT_GT(parity.at("largest_difference").get<double>(), 0.1);
+
+  // "NaN" is what Python's json prints; it is no JSON, and no answer.
+  EXPECT_EQ(verify(R"({"blue": NaN, "green": 0, "red": 1})", "100").exit_code, 1);
+  expect_one_sentence(verify(R"({"blue": 0, "green": 0})", "100"), "native_export", {"red"});
+}
+
+TEST_F(CommandLine, verifying_needs_pictures) {
+  train_on_colours();
+  fs::create_directory(path("void"));
+  expect_one_sentence(
+      export_model({"--model", "model.safetensors", "--format", "onnx", "--verify", "void"}),
+      "native_export", {"void", "no pictures"});
 }
 
 }  // namespace
