@@ -69,6 +69,9 @@ test('copies, look-alikes and contradictions are found, shown and removed with a
   await contradiction.waitFor({ state: 'detached' });
   await advice(page, 'fish has 4.0 times the images of tool.').waitFor();
 
+  await page.getByRole('button', { name: 'Let classes count alike' }).click();
+  assert.equal(await page.getByRole('button', { name: 'Classes count alike' }).getAttribute('aria-pressed'), 'true');
+
   await page.getByRole('button', { name: 'Remove the copies' }).click();
   await page.getByText('9 images in 2 classes').waitFor();
   await page.getByRole('button', { name: 'Keep one of each' }).click();

@@ -83,6 +83,8 @@ export interface Settings {
   readonly model: ModelId;
   /** Pixels a side, or the size that the model is written for. */
   readonly imageSize: number | 'model';
+  /** Classes with few images count as much as those with many. */
+  readonly balance: boolean;
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;

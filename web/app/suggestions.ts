@@ -15,6 +15,7 @@ export function suggestSettings(counts: readonly number[], model: ModelId = 'mul
     model,
     imageSize: 'model',
     epochs: pretrained ? Math.max(20, 2 * epochs) : epochs,
+    balance: false,
     batchSize,
     learningRate: pretrained ? 5e-3 : 1e-3,
     optimizer: 'adam',

@@ -217,6 +217,7 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
     weightDecay: chosen.weightDecay,
     seed: chosen.seed,
     keep: 'best',
+    ...(chosen.balance && { classWeights: 'balanced' as const }),
     ...(val.size > 0 && { val }),
     onStep,
     onEpoch,

@@ -4,7 +4,8 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { adviceOn, type Advice as Piece } from '../advice/advice';
 import { removePhotos } from '../actions/classes';
-import { classes, duplicates, isBusy, reading, report } from '../state';
+import { changeSettings } from '../actions/settings';
+import { classes, duplicates, isBusy, reading, report, settings } from '../state';
 import { Icon } from './Icon';
 import { SimilarPhotos } from './SimilarPhotos';
 
@@ -62,6 +63,17 @@ function Help({ piece: { kind, groups, superfluous, classId }, isShown, onShow }
           onClick={() => onShow(isShown ? null : kind)}
         >
           {isShown ? 'Hide them' : 'Show them'}
+        </button>
+      )}
+      {kind === 'unbalanced' && (
+        <button
+          type="button"
+          class="button button--small"
+          aria-pressed={settings.value.balance}
+          disabled={isBusy.value}
+          onClick={() => changeSettings({ balance: !settings.value.balance })}
+        >
+          {settings.value.balance ? 'Classes count alike' : 'Let classes count alike'}
         </button>
       )}
       {classId !== null && (
