@@ -476,7 +476,7 @@ class ColorJitter final : public Transform {
     constexpr std::array kAdjust{adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue};
     for (const int which : order) {
       const auto i = static_cast<std::size_t>(which);
-      if (values[i]) kAdjust[i](image, *values[i]);
+      if (const auto& value = values[i]) kAdjust[i](image, *value);
     }
   }
 

@@ -35,6 +35,8 @@ struct Conv2dGeometry {
   // Forward alone: y is brought into [y_min, y_max] (a ReLU or ReLU6 that follows).
   real y_min = -std::numeric_limits<real>::infinity();
   real y_max = std::numeric_limits<real>::infinity();
+
+  bool operator==(const Conv2dGeometry&) const = default;
 };
 
 struct Pool2dGeometry {

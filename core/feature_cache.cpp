@@ -14,8 +14,7 @@ bool FeatureCache::pays(const Model& model, const ImageDataset& data) {
 }
 
 bool FeatureCache::step(int batch_size) {
-  const std::size_t count =
-      std::min(static_cast<std::size_t>(batch_size), data_.size() - done_);
+  const std::size_t count = std::min(static_cast<std::size_t>(batch_size), data_.size() - done_);
   if (count == 0) return false;
   std::vector<std::uint32_t> indices(count);
   std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(done_));

@@ -201,8 +201,10 @@ const Tensor& Model::forward(const Tensor& x, Pass pass, std::uint64_t seed, std
 }
 
 void Model::backward(const Tensor& x, const Tensor& dlogits, Tensor* dx) {
+  const std::optional<RunContext>& last = impl_->last;
+  if (!last) throw Error("backward needs a forward before it");
   if (dx != nullptr) dx->resize(x.shape());
-  impl_->chain.backward(impl_->last.value(), x, nullptr, dlogits, dx, impl_->last_from_features);
+  impl_->chain.backward(*last, x, nullptr, dlogits, dx, impl_->last_from_features);
 }
 
 void Model::zero_grad() {

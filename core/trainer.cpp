@@ -161,9 +161,9 @@ void Trainer::use_average(bool use) {
 
 bool Trainer::finished() const {
   const std::size_t closed = progress_.history.size();
-  const bool impatient =
-      options_.patience > 0 && progress_.best_epoch > 0 &&
-      closed >= static_cast<std::size_t>(progress_.best_epoch + options_.patience);
+  const bool impatient = options_.patience > 0 && progress_.best_epoch > 0 &&
+                         closed >= static_cast<std::size_t>(progress_.best_epoch) +
+                                       static_cast<std::size_t>(options_.patience);
   return impatient || closed >= static_cast<std::size_t>(options_.epochs);
 }
 

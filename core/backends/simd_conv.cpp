@@ -73,7 +73,7 @@ ConvState& state_of(OpSlot& op, const SimdKernels& kernels) {
 /// All but the batch.
 bool same_layer(Conv2dGeometry a, const Conv2dGeometry& b) {
   a.n = b.n;
-  return std::memcmp(&a, &b, sizeof a) == 0;
+  return a == b;
 }
 
 int floor_mod(int a, int b) { return (a % b + b) % b; }

@@ -122,7 +122,7 @@ class XnnpackBackend final : public SimdBackend {
   static bool keep(Packed& p, const Conv2dGeometry& g, const Parameter& w, const Parameter* b) {
     Conv2dGeometry same = p.geometry;
     same.n = g.n;
-    if (std::memcmp(&same, &g, sizeof g) != 0) return false;
+    if (same != g) return false;
     if (p.refused) return true;
     return p.op != nullptr && p.weight_version == w.version && p.weight == w.value.data() &&
            p.bias == (b != nullptr ? b->value.data() : nullptr) &&

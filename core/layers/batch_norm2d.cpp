@@ -37,8 +37,9 @@ BatchNorm2d::BatchNorm2d(LayerSpec& spec, const BuildContext& context)
   eps_ = spec.number("eps", 0, 1, 1e-5);
   momentum_ = spec.number("momentum", 0, 1, 0.1);
   if (spec.flag("affine", true)) {
-    make_parameter(weight_.emplace(), context.prefix + ".weight", channels_, 1);
-    make_parameter(bias_.emplace(), context.prefix + ".bias", channels_, 0);
+    Affine& affine = affine_.emplace();
+    make_parameter(affine.weight, context.prefix + ".weight", channels_, 1);
+    make_parameter(affine.bias, context.prefix + ".bias", channels_, 0);
   }
   make_parameter(mean_, context.prefix + ".running_mean", channels_, 0);
   make_parameter(variance_, context.prefix + ".running_var", channels_, 1);
@@ -60,16 +61,16 @@ std::size_t BatchNorm2d::prepare(const Shape& input, Pass pass) {
 }
 
 std::vector<Parameter*> BatchNorm2d::parameters() {
-  if (!weight_) return {};
-  return {&*weight_, &*bias_};
+  if (!affine_) return {};
+  return {&affine_->weight, &affine_->bias};
 }
 
 void BatchNorm2d::init(Rng& /*rng*/) {
-  if (weight_) {
-    weight_->value.fill(1);
-    bias_->value.fill(0);
-    weight_->changed();
-    bias_->changed();
+  if (affine_) {
+    affine_->weight.value.fill(1);
+    affine_->bias.value.fill(0);
+    affine_->weight.changed();
+    affine_->bias.changed();
   }
   mean_.value.fill(0);
   variance_.value.fill(1);
@@ -102,13 +103,14 @@ std::string BatchNorm2d::to_torch(TorchSource& source) const {
 }
 
 std::uint64_t BatchNorm2d::version() const {
-  return mean_.version + variance_.version + (weight_ ? weight_->version + bias_->version : 0);
+  return mean_.version + variance_.version +
+         (affine_ ? affine_->weight.version + affine_->bias.version : 0);
 }
 
 void BatchNorm2d::scale_and_shift(real* scale, real* shift) const {
   for (std::size_t c = 0; c < as_size(channels_); ++c) {
-    const double weight = weight_ ? static_cast<double>(weight_->value.data()[c]) : 1;
-    const double bias = bias_ ? static_cast<double>(bias_->value.data()[c]) : 0;
+    const double weight = affine_ ? static_cast<double>(affine_->weight.value.data()[c]) : 1;
+    const double bias = affine_ ? static_cast<double>(affine_->bias.value.data()[c]) : 0;
     const double s = weight / std::sqrt(static_cast<double>(variance_.value.data()[c]) + eps_);
     scale[c] = static_cast<real>(s);
     shift[c] = static_cast<real>(bias - s * static_cast<double>(mean_.value.data()[c]));
@@ -178,8 +180,8 @@ void BatchNorm2d::forward(RunContext& context, const Tensor& x, Tensor& y) {
   if (by_batch_) {
     batch_statistics(context, x);
     for (std::size_t c = 0; c < channels; ++c) {
-      const double weight = weight_ ? static_cast<double>(weight_->value.data()[c]) : 1;
-      const double bias = bias_ ? static_cast<double>(bias_->value.data()[c]) : 0;
+      const double weight = affine_ ? static_cast<double>(affine_->weight.value.data()[c]) : 1;
+      const double bias = affine_ ? static_cast<double>(affine_->bias.value.data()[c]) : 0;
       scale_[c] = static_cast<real>(weight * batch_inverse_[c]);
       shift_[c] = static_cast<real>(bias - weight * batch_inverse_[c] * batch_mean_[c]);
     }
@@ -234,14 +236,14 @@ void BatchNorm2d::backward(RunContext& context, const Tensor& x, const Tensor& /
   });
   real* dw = nullptr;
   real* db = nullptr;
-  if (weight_) {
-    const real beta = weight_->take_beta();
-    bias_->take_beta();
-    dw = weight_->grad.data();
-    db = bias_->grad.data();
+  if (affine_) {
+    const real beta = affine_->weight.take_beta();
+    affine_->bias.take_beta();
+    dw = affine_->weight.grad.data();
+    db = affine_->bias.grad.data();
     if (beta == 0) {
-      weight_->grad.fill(0);
-      bias_->grad.fill(0);
+      affine_->weight.grad.fill(0);
+      affine_->bias.grad.fill(0);
     }
   }
   const auto count = static_cast<double>(pixels);
@@ -252,7 +254,7 @@ void BatchNorm2d::backward(RunContext& context, const Tensor& x, const Tensor& /
       sum += static_cast<double>(part[c]);
       dot += static_cast<double>(part[channels + c]);
     }
-    const double weight = weight_ ? static_cast<double>(weight_->value.data()[c]) : 1;
+    const double weight = affine_ ? static_cast<double>(affine_->weight.value.data()[c]) : 1;
     const double s = weight * batch_inverse_[c];
     // dx = scale * dy + third * x + shift
     const double by_x = by_batch_ ? -s * dot / count * batch_inverse_[c] : 0;

@@ -37,7 +37,10 @@ class BatchNorm2d final : public Layer {
 
   int channels_;
   double eps_, momentum_;
-  std::optional<Parameter> weight_, bias_;
+  struct Affine {
+    Parameter weight, bias;
+  };
+  std::optional<Affine> affine_;
   Parameter mean_, variance_, batches_;
   std::vector<double> batch_mean_, batch_inverse_;  // of the latest training batch
   std::vector<real> scale_, shift_, third_;  // of the latest pass, one a channel

@@ -1,7 +1,7 @@
 // A skip connection: y = body(x) + shortcut(x), where both are lists of layers and no shortcut means x itself. In PyTorch a module with
 // two nn.Sequential, `body` and `shortcut`.
 #include <algorithm>
-#include <optional>
+#include <memory>
 
 #include "../chain.h"
 #include "../error.h"
@@ -36,11 +36,11 @@ class Residual final : public Layer {
     };
     const Json* body = spec.layers("body");
     if (body == nullptr || body->empty()) spec.fail("needs a \"body\", a list of layers");
-    body_.emplace(*body, inside("body"), Chain::Output::kCallers);
+    body_ = std::make_unique<Chain>(*body, inside("body"), Chain::Output::kCallers);
     const Shape out = body_->output(body->size() - 1);
     Shape skipped = context.input;
     if (const Json* shortcut = spec.layers("shortcut"); shortcut != nullptr && !shortcut->empty()) {
-      shortcut_.emplace(*shortcut, inside("shortcut"), Chain::Output::kCallers);
+      shortcut_ = std::make_unique<Chain>(*shortcut, inside("shortcut"), Chain::Output::kCallers);
       skipped = shortcut_->output(shortcut->size() - 1);
       // Its output is added and gone.
       if (const auto& end = shortcut_->layers().back(); end->uses_output())
@@ -159,7 +159,7 @@ class Residual final : public Layer {
     return all;
   }
 
-  std::optional<Chain> body_, shortcut_;
+  std::unique_ptr<Chain> body_, shortcut_;
   Shape out_;
   bool own_sum_ = false;
   Tensor body_output_;
