@@ -12,6 +12,7 @@
 
 #include "dataset.h"
 #include "error.h"
+#include "explain.h"
 #include "image.h"
 #include "model_file.h"
 #include "onnx.h"
@@ -31,6 +32,7 @@ EMSCRIPTEN_DECLARE_VAL_TYPE(Numbers);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Bytes);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Indices);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Floats);
+EMSCRIPTEN_DECLARE_VAL_TYPE(MapOfImage);
 EMSCRIPTEN_DECLARE_VAL_TYPE(SplitIndices);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Summary);
 EMSCRIPTEN_DECLARE_VAL_TYPE(Scores);
@@ -244,7 +246,7 @@ Summary model_summary(LoadedModel& self) {
 }
 
 /// Through a data set of one image: the same numbers as in training.
-Floats model_classify(LoadedModel& self, const Image& image) {
+Tensor input_of(LoadedModel& self, const Image& image) {
   const Shape input = self.model.input_shape();
   ImageDataset data(input.h, input.w, input.c, self.info.classes);
   data.add(to_input(image, input.h, input.w, input.c), 0);
@@ -252,7 +254,20 @@ Floats model_classify(LoadedModel& self, const Image& image) {
   Tensor x;
   std::vector<int> labels;
   data.batch({&first, 1}, x, labels, self.model.backend().pool());
-  const Tensor& probabilities = self.model.predict(x);
+  return x;
+}
+
+MapOfImage model_heat_map(LoadedModel& self, const Image& image, int label) {
+  const HeatMap map = grad_cam(self.model, input_of(self, image), label);
+  val out = val::object();
+  out.set("data", copied<float>("Float32Array", map.values));
+  out.set("height", map.height);
+  out.set("width", map.width);
+  return MapOfImage(out);
+}
+
+Floats model_classify(LoadedModel& self, const Image& image) {
+  const Tensor& probabilities = self.model.predict(input_of(self, image));
   return Floats(copied<float>("Float32Array", {probabilities.data(), probabilities.size()}));
 }
 
@@ -390,6 +405,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
   emscripten::register_type<Indices>("Uint32Array");
   emscripten::register_type<Floats>("Float32Array");
   emscripten::register_type<ValScores>("{ loss: number; accuracy: number } | undefined");
+  emscripten::register_type<MapOfImage>("{ data: Float32Array; height: number; width: number }");
   emscripten::register_type<SplitIndices>("{ train: Uint32Array; val: Uint32Array }");
   emscripten::register_type<Summary>(
       "{ name: string; input: [number, number, number]; classes: string[]; parameters: number; "
@@ -439,7 +455,8 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("spec", guarded<&model_spec>)
       .function("training", guarded<&model_training>)
       .function("summary", guarded<&model_summary>)
-      .function("classify", guarded<&model_classify>);
+      .function("classify", guarded<&model_classify>)
+      .function("heatMap", guarded<&model_heat_map>);
 
   emscripten::value_object<Step>("Step")
       .field("step", &Step::step)

@@ -191,3 +191,33 @@ test('the camera is classified live until it is stopped', limit, async () => {
   assert.equal(await live.count(), 0);
   await close();
 });
+
+test('the heat map lies over the picture, and says where it is warm', limit, async () => {
+  const { page, close } = await withModel();
+  await classify(page, path.join(samples, 'monuments/eiffelTower.jpg'));
+  const box = page.getByRole('checkbox', { name: 'Show what it looked at' });
+  await box.check();
+  const map = page.getByRole('img', {
+    name: /^What in eiffelTower\.jpg speaks for \w+: (nothing|mostly the \w+ \w+)$/,
+  });
+  await map.waitFor();
+  const { size, over, colours } = await map.evaluate((canvas) => {
+    const picture = canvas.parentElement.querySelector('img').getBoundingClientRect();
+    const own = canvas.getBoundingClientRect();
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return {
+      size: [canvas.width, canvas.height],
+      over: ['x', 'y', 'width', 'height'].map((key) => Math.abs(own[key] - picture[key])),
+      colours: new Set(new Uint32Array(data.buffer)).size,
+    };
+  });
+  assert.deepEqual(size, [28, 28]);
+  assert.ok(Math.max(...over) < 1, `${over} px beside the picture`);
+  assert.ok(colours > 20, `${colours} colours`);
+  // Another picture gets its own; unchecked there is none.
+  await classify(page, path.join(samples, 'monuments/tajMahal.jpg'));
+  await page.getByRole('img', { name: /^What in tajMahal\.jpg speaks for/ }).waitFor();
+  await box.uncheck();
+  assert.equal(await page.getByRole('img', { name: /speaks for/ }).count(), 0);
+  await close();
+});

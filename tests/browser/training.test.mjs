@@ -230,3 +230,57 @@ test('cross-validation tests every image once and leaves the model in use as it 
   await trainButton(page).waitFor();
   await close();
 });
+
+test('another number of threads gives the same model, and the model in use stays', limit, async () => {
+  const { page, close } = await open();
+  await setAdvanced(page, { Epochs: 2 });
+  await trainButton(page).click();
+  await trained(page);
+  const photo = path.join(samples, 'tools/plier1.jpg');
+  const answer = await classify(page, photo);
+  const now = Number(await page.getByLabel('Threads').inputValue());
+  const other = now === 1 ? 2 : 1;
+  await page.getByLabel('Threads').selectOption(String(other));
+  await page.getByText(`Runs on ${other} thread`).waitFor();
+  assert.deepEqual(await classify(page, photo), answer);
+  await trainButton(page).click();
+  await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ state: 'detached' });
+  await trained(page);
+  assert.deepEqual(await classify(page, photo), answer);
+  await close();
+});
+
+test('a training that was stopped goes on and ends as if it had not been', { timeout: 240_000 }, async () => {
+  const { page, close } = await open();
+  const epochs = 40;
+  const numbers = async () => {
+    const table = region(page, 'Numbers of every epoch');
+    if (!(await table.isVisible())) await page.getByText('Numbers of every epoch').click();
+    return table
+      .getByRole('row')
+      .evaluateAll((all) =>
+        all.slice(1).map((row) => Array.from(row.cells, ({ textContent }) => textContent).slice(0, 5)),
+      );
+  };
+  await setAdvanced(page, { Epochs: epochs });
+  await trainButton(page).click();
+  await trained(page);
+  const whole = await numbers();
+  assert.equal(whole.length, epochs);
+  assert.equal(await page.getByRole('button', { name: /^Go on after/ }).count(), 0);
+
+  await trainButton(page).click();
+  await page.getByRole('img', { name: /^Loss\. Training / }).waitFor();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  const button = page.getByRole('button', { name: new RegExp(`^Go on after epoch \\d+ of ${epochs}$`) });
+  await button.waitFor();
+  const done = Number(/after epoch (\d+)/.exec(await button.innerText())[1]);
+  assert.ok(done < epochs, 'it was stopped too late to show anything');
+  assert.deepEqual(await numbers(), whole.slice(0, done));
+  await button.click();
+  await page.getByText(/^Trained in/).waitFor({ timeout: 60_000 });
+  await trained(page);
+  assert.deepEqual(await numbers(), whole);
+  assert.equal(await button.count(), 0);
+  await close();
+});

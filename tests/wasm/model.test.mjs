@@ -192,3 +192,38 @@ test('a disposed model says so', async () => {
   await model.dispose();
   await assert.rejects(model.classify(noiseImage(0, 1)), { message: 'this model was disposed of' });
 });
+
+test('a heat map has the size of the last map, goes from 0 to 1 and is warm where the class is', async () => {
+  const model = await pinhole.createModel(tinySpec(), { classes: ['left', 'right'], seed: 1 });
+  const data = await pinhole.createDataset({ classes: ['left', 'right'], input: [12, 12, 3] });
+  // A bright square in the upper left or in the lower right, of changing brightness.
+  const image = (label, brightness) => {
+    const pixels = new Uint8ClampedArray(12 * 12 * 4);
+    for (let y = 0; y < 12; ++y) {
+      for (let x = 0; x < 12; ++x) {
+        const isIn = label === 0 ? x < 4 && y < 4 : x >= 8 && y >= 8;
+        pixels.set([0, 0, 0, 255].fill(isIn ? brightness : 20, 0, 3), (y * 12 + x) * 4);
+      }
+    }
+    return { data: pixels, width: 12, height: 12 };
+  };
+  for (const label of [0, 1]) {
+    for (let brightness = 150; brightness < 250; brightness += 10) await data.add(image(label, brightness), label);
+  }
+  await model.train(data, { epochs: 30, batchSize: 4, lr: 0.01 });
+  for (const label of [0, 1]) {
+    const picture = image(label, 200);
+    assert.equal((await model.classify(picture))[0].label, ['left', 'right'][label]);
+    const { data: map, width, height } = await model.heatMap(picture, ['left', 'right'][label]);
+    assert.deepEqual([width, height, map.length], [6, 6, 36]);
+    assert.equal(Math.max(...map), 1);
+    assert.ok(Math.min(...map) >= 0);
+    // The square and its edge, where only this class has anything.
+    const isNear = (x, y) => (label === 0 ? x < 3 && y < 3 : x >= 3 && y >= 3);
+    const warm = map.reduce((sum, value, i) => sum + (isNear(i % 6, Math.floor(i / 6)) ? value : 0), 0);
+    const all = map.reduce((sum, value) => sum + value, 0);
+    assert.ok(warm / all > 0.6, `${warm / all} of the warmth is there`);
+    assert.deepEqual(map, (await model.heatMap(picture, label)).data);
+  }
+  await assert.rejects(model.heatMap(image(0, 200), 'up'), /label expected one of left, right/);
+});

@@ -72,7 +72,14 @@ export const readReport = signal<ReadReport | null>(null);
 
 export type EngineState =
   | { readonly status: 'starting' }
-  | { readonly status: 'ready'; readonly runs: string; readonly details: string }
+  | {
+      readonly status: 'ready';
+      readonly threads: number;
+      /** The build that runs can have more than one. */
+      readonly hasThreads: boolean;
+      readonly runs: string;
+      readonly details: string;
+    }
   | { readonly status: 'failed'; readonly message: string };
 export const engineState = signal<EngineState>({ status: 'starting' });
 
@@ -170,6 +177,17 @@ export const diverged = signal<{
   readonly suggestion: number;
 } | null>(null);
 
+/** A training that can be taken up again where its state was taken, by a page that was closed meanwhile too. */
+export interface KeptTraining {
+  /** The engine's file: weights, optimizer, order of the images. */
+  readonly state: Uint8Array;
+  readonly epochsDone: number;
+  readonly settings: Settings;
+  readonly history: History;
+}
+/** Of the training under way or of the one that was stopped; null when it has finished. */
+export const keptTraining = signal<KeptTraining | null>(null);
+
 /** How the model did on the images that were held out. */
 export interface Report {
   readonly classes: readonly { readonly id: number; readonly name: string }[];
@@ -254,6 +272,17 @@ export const shownPrediction = signal<number | null>(null);
 export const classifying = signal<{ readonly done: number; readonly total: number } | null>(null);
 /** Show the probabilities as temperature scaling has them. */
 export const isCalibrated = signal(false);
+
+/** What in a picture speaks for its label; drawn over the picture with that id. */
+export interface ShownHeatMap {
+  readonly id: number;
+  readonly label: string;
+  readonly data: Float32Array;
+  readonly width: number;
+  readonly height: number;
+}
+export const showsHeatMap = signal(false);
+export const heatMap = signal<ShownHeatMap | null>(null);
 
 /** What is being put together to be taken away. */
 export const takingAway = signal<string | null>(null);

@@ -15,6 +15,7 @@ import type {
   EpochEvent,
   EvaluateOptions,
   Evaluation,
+  HeatMap,
   History,
   ImageSource,
   InputSize,
@@ -358,6 +359,8 @@ export interface TrainOptions extends TrainSettings {
   onState?: (event: TrainingStateEvent) => void;
   /** onState every so many steps too. */
   stateSteps?: number;
+  /** Of epochs that are shorter than so many seconds, only some are followed by onState. Default 0: every one is. */
+  stateSeconds?: number;
   /**
    * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause.
    * The model must be one of the same spec, the images the same in the same order. Settings that are left out are the state's;
@@ -412,9 +415,14 @@ export class Model {
     return this.connection.call('classify', { model: this.handle, image });
   }
 
+  /** Grad-CAM, element by element: what in the image speaks for a class (its name or index). */
+  heatMap(image: ImageSource, label: number | string): Promise<HeatMap> {
+    return this.connection.call('heatMap', { model: this.handle, image, label });
+  }
+
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
-    const { val, onStep, onEpoch, onState, stateSteps, resumeFrom, signal, ...settings } = options;
+    const { val, onStep, onEpoch, onState, stateSteps, stateSeconds, resumeFrom, signal, ...settings } = options;
     const { done, tell } = this.connection.start(
       'train',
       {
@@ -425,6 +433,7 @@ export class Model {
         ...(resumeFrom && { resumeFrom }),
         keepStates: onState !== undefined,
         ...(stateSteps !== undefined && { stateSteps }),
+        ...(stateSeconds !== undefined && { stateSeconds }),
       },
       {
         signal,

@@ -49,6 +49,7 @@ export interface CoreModel extends CoreObject {
   };
   /** The probability of each class, in label order. */
   classify(image: CoreImage): Float32Array;
+  heatMap(image: CoreImage, label: number): { data: Float32Array; height: number; width: number };
 }
 
 export interface CoreStep {

@@ -13,6 +13,7 @@ import type {
   EpochEvent,
   Evaluation,
   EvaluationProgress,
+  HeatMap,
   History,
   ImageSource,
   InputSize,
@@ -66,6 +67,7 @@ export interface Calls {
   exportOnnx: { takes: { model: Handle; form: OnnxForm }; gives: Uint8Array };
   exportTorch: { takes: { model: Handle; weights: string }; gives: string };
   classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };
+  heatMap: { takes: { model: Handle; image: ImageSource; label: number | string }; gives: HeatMap };
   train: {
     takes: {
       model: Handle;
@@ -75,6 +77,7 @@ export interface Calls {
       resumeFrom?: Uint8Array | ArrayBuffer | Blob;
       keepStates: boolean;
       stateSteps?: number;
+      stateSeconds?: number;
     };
     gives: { history: History; training: TrainingRecord };
   };

@@ -22,6 +22,8 @@ export interface TrainingCall {
   /** Gets the training's state after every epoch, after every `stateSteps` steps and when it is stopped. */
   keep?: ((state: Uint8Array, at: { epoch: number; step: number }) => void) | undefined;
   stateSteps: number | undefined;
+  /** Epochs that end sooner after the last state get none. */
+  stateSeconds: number;
 }
 
 export interface TrainingEnd {
@@ -41,10 +43,11 @@ function epochEvent(row: CoreProgress['history'][number], seconds: number): Epoc
 }
 
 export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
-  const { core, val, stopped, paused, report, keep, stateSteps } = call;
+  const { core, val, stopped, paused, report, keep, stateSteps, stateSeconds } = call;
   const run = call.start();
   let steps: StepEvent[] = [];
   let lastReport = -Infinity;
+  let lastState = -Infinity;
   const flush = (epoch?: EpochEvent): void => {
     if (steps.length > 0 || epoch) report(steps, epoch);
     steps = [];
@@ -64,6 +67,7 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       if (!keep) return;
       const { epoch, step } = progressOf(run);
       keep(run.state(val ?? null), { epoch, step });
+      lastState = performance.now();
     };
     let toPrepare = true;
     while (toPrepare && !stopped()) {
@@ -98,7 +102,7 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       const event = epochEvent(row, seconds);
       history.epochs.push(event);
       flush(event);
-      if (!stopped()) keepState();
+      if (!stopped() && performance.now() - lastState >= stateSeconds * 1000) keepState();
     }
     flush();
     history.stopped = !run.finished();

@@ -146,6 +146,13 @@ export interface Prediction {
   probability: number;
 }
 
+/** Where a model looked: from 0 to 1, row by row, at the resolution of its last output with a height and a width. */
+export interface HeatMap {
+  data: Float32Array;
+  height: number;
+  width: number;
+}
+
 export type OptimizerName = 'sgd' | 'adam' | 'adamw';
 
 /** torch.optim.lr_scheduler's formulas, a step at a time; times are in epochs. */

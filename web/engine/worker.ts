@@ -8,7 +8,7 @@ import type { CallMessage, CallName, Calls, Handle, ModelCreated, Part, Progress
 import { trainingRecord } from './record.js';
 import { labelIndex, recipeOf, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
-import type { EngineInfo, ImageSource, InputSize, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
+import type { EngineInfo, HeatMap, ImageSource, InputSize, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
 import { loadCore } from './variants.js';
 
 interface Engine {
@@ -346,7 +346,31 @@ const answers: Answers = {
     });
   },
 
-  train({ model: modelHandle, data: dataHandle, val: valHandle, settings, resumeFrom, keepStates, stateSteps }, call) {
+  heatMap({ model, image, label }) {
+    const entry = modelOf(model);
+    const index = labelIndex(label, entry.classes);
+    return using([entry], async () => {
+      let map: HeatMap = { data: new Float32Array(), height: 0, width: 0 };
+      await withImage(image, (decoded) => {
+        map = entry.core.heatMap(decoded, index);
+      });
+      return map;
+    });
+  },
+
+  train(
+    {
+      model: modelHandle,
+      data: dataHandle,
+      val: valHandle,
+      settings,
+      resumeFrom,
+      keepStates,
+      stateSteps,
+      stateSeconds,
+    },
+    call,
+  ) {
     const { core, info } = started();
     const model = modelOf(modelHandle),
       data = datasetOf(dataHandle);
@@ -372,6 +396,7 @@ const answers: Answers = {
           val: val?.core,
           start,
           stateSteps: every,
+          stateSeconds: stateSeconds ?? 0,
           stopped: () => call.stopped,
           paused: () => call.paused,
           report: (steps, epoch) => {

@@ -7,9 +7,11 @@ import { filesOfTransfer } from '../files/folders';
 import {
   classifying,
   currentModel,
+  heatMap,
   liveAnswer,
   predictions,
   shownPrediction,
+  showsHeatMap,
   type LabelledProbability,
   type Prediction,
 } from '../state';
@@ -121,6 +123,28 @@ export function isSure({ probability }: LabelledProbability): boolean {
 
 export function showPrediction(id: number): void {
   shownPrediction.value = id;
+  if (showsHeatMap.value) void drawHeatMap();
+}
+
+export function toggleHeatMap(): void {
+  showsHeatMap.value = !showsHeatMap.value;
+  if (showsHeatMap.value) void drawHeatMap();
+}
+
+/** What in the picture speaks for its most probable class. */
+async function drawHeatMap(): Promise<void> {
+  const model = modelInUse();
+  const shown = predictions.value.find(({ id }) => id === shownPrediction.value);
+  if (!model || !shown || heatMap.value?.id === shown.id) return;
+  heatMap.value = null;
+  const { label } = bestOf(shown.probabilities);
+  try {
+    const map = await model.heatMap(shown.file, label);
+    if (shownPrediction.value === shown.id) heatMap.value = { id: shown.id, label, ...map };
+  } catch (error) {
+    showsHeatMap.value = false;
+    showError('classify', messageOf(error));
+  }
 }
 
 export function forgetPredictions(): void {
@@ -128,6 +152,7 @@ export function forgetPredictions(): void {
   for (const { picture } of predictions.value) URL.revokeObjectURL(picture);
   predictions.value = [];
   shownPrediction.value = null;
+  heatMap.value = null;
 }
 
 export function saveCsv(): void {

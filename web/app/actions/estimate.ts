@@ -53,7 +53,9 @@ async function update(chosen: Settings, counts: { classes: number; photos: numbe
   const held = Math.round(counts.photos * chosen.validationSplit);
   const batch = Math.min(chosen.batchSize, counts.photos - held);
   const images = Math.min(batch, mostImages);
-  const key = [chosen.model, chosen.imageSize, images, chosen.optimizer, counts.classes].join();
+  const state = engineState.value;
+  const threads = state.status === 'ready' ? state.threads : 0;
+  const key = [threads, chosen.model, chosen.imageSize, images, chosen.optimizer, counts.classes].join();
   let failure: unknown;
   if (!known.has(key)) {
     estimate.value ??= { status: 'measuring' };

@@ -1,5 +1,5 @@
 // The model that classifies: takes over the one just trained, opens files and saves them.
-import type { Model } from '../../engine/index';
+import type { Model, Pinhole } from '../../engine/index';
 import { engine } from '../engine';
 import { inputInWords } from '../models';
 import { keepModel } from '../store/project';
@@ -37,6 +37,11 @@ export async function adoptModel(
   };
   keepModel(next);
   if (before && before !== next) await before.dispose();
+}
+
+/** The same model in another engine; what the page shows of it stays. */
+export async function moveModelTo(pinhole: Pinhole, file: Uint8Array): Promise<void> {
+  model = await pinhole.loadModel(file);
 }
 
 /** What the file says of itself; nothing is taken for granted, because files come from anywhere. */

@@ -16,6 +16,7 @@ import {
   diverged,
   history,
   isBusy,
+  keptTraining,
   phase,
   preparing,
   progress,
@@ -24,6 +25,8 @@ import {
   settings,
   trainedOn,
   type EpochPoint,
+  type History,
+  type KeptTraining,
   type PhotoClass,
   type Report,
   type Settings,
@@ -39,13 +42,25 @@ import { obstacle } from './settings';
 /** How often the page redraws while it trains, in milliseconds. */
 const redrawEvery = 120;
 
+/** Writing the state of a large network takes a moment: of short epochs only some are kept. */
+const secondsBetweenStates = 2;
+
 let run: TrainingRun | null = null;
 let stopAsked = false;
 /** Since when it is paused, and for how long it was before; milliseconds. */
 let pausedSince: number | null = null;
 let pausedFor = 0;
 
-export async function train(): Promise<void> {
+export function train(): Promise<void> {
+  return trainFrom(null);
+}
+
+/** Takes a training up again that was stopped, or that ended with its page. The images must be those it began with. */
+export async function goOn(): Promise<void> {
+  if (keptTraining.value) await trainFrom(keptTraining.value);
+}
+
+async function trainFrom(kept: KeptTraining | null): Promise<void> {
   if (isBusy.value || reading.value) return;
   clearErrors('training');
   const wrong = obstacle();
@@ -53,8 +68,8 @@ export async function train(): Promise<void> {
     showError('training', wrong);
     return;
   }
-  begin();
-  const chosen = settings.value;
+  const chosen = kept?.settings ?? settings.value;
+  begin(kept?.history ?? { planned: chosen.epochs, steps: [], epochs: [] });
   const learned = classes.value;
   trainedOn.value = learned;
   const data: Dataset[] = [];
@@ -83,7 +98,8 @@ export async function train(): Promise<void> {
     await all.dispose();
     phase.value = 'training';
     announce(`Training on ${plural(trainPart.size, 'image')}.`);
-    const stopped = await runEpochs(model, trainPart, val, chosen);
+    const stopped = await runEpochs(model, trainPart, val, chosen, kept);
+    if (!stopped || diverged.value) keptTraining.value = null;
     if (val.size > 0) {
       report.value = await reportOf(model, val, learned, chosen);
       model.training = { ...model.training, ...recordOf(report.value) };
@@ -105,7 +121,7 @@ export async function train(): Promise<void> {
   }
 }
 
-function begin(): void {
+function begin(from: History): void {
   stopAsked = false;
   pausedSince = null;
   pausedFor = 0;
@@ -115,7 +131,7 @@ function begin(): void {
   crossValidation.value = null;
   diverged.value = null;
   bestEpoch.value = null;
-  history.value = { planned: settings.value.epochs, steps: [], epochs: [] };
+  history.value = from;
   announce('Preparing the images.');
 }
 
@@ -149,14 +165,21 @@ function endPause(): void {
 }
 
 /** True when it was stopped. */
-async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Settings): Promise<boolean> {
+async function runEpochs(
+  model: Model,
+  data: Dataset,
+  val: Dataset,
+  chosen: Settings,
+  kept: KeptTraining | null,
+): Promise<boolean> {
   const stepsPerEpoch = Math.ceil(data.size / chosen.batchSize);
   const imagesInAll = data.size * chosen.epochs;
-  const steps: StepPoint[] = [];
-  const epochs: EpochPoint[] = [];
+  const steps: StepPoint[] = [...(kept?.history.steps ?? [])];
+  const epochs: EpochPoint[] = [...(kept?.history.epochs ?? [])];
   const watch = new LossWatch(model.classes.length);
   const started = performance.now();
-  let images = 0;
+  const imagesBefore = Math.round((steps.at(-1)?.at ?? 0) * data.size);
+  let images = imagesBefore;
   let speed = 0;
   let redraw: ReturnType<typeof setTimeout> | undefined;
 
@@ -171,7 +194,7 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
       share,
       imagesPerSecond: speed,
       // By the clock, so that the validations still to come are counted in.
-      secondsLeft: share > 0 ? (elapsed / share) * (1 - share) : Infinity,
+      secondsLeft: images > imagesBefore ? (elapsed / (images - imagesBefore)) * (imagesInAll - images) : Infinity,
     };
   };
   const drawSoon = (): void => {
@@ -219,8 +242,18 @@ async function runEpochs(model: Model, data: Dataset, val: Dataset, chosen: Sett
     keep: 'best',
     ...(chosen.balance && { classWeights: 'balanced' as const }),
     ...(val.size > 0 && { val }),
+    ...(kept && { resumeFrom: kept.state }),
     onStep,
     onEpoch,
+    stateSeconds: secondsBetweenStates,
+    onState: ({ state }) => {
+      keptTraining.value = {
+        state,
+        epochsDone: epochs.length,
+        settings: chosen,
+        history: { planned: chosen.epochs, steps: [...steps], epochs: [...epochs] },
+      };
+    },
   });
   draw();
   if (stopAsked) run.stop();

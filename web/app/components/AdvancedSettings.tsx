@@ -1,8 +1,9 @@
 // Everything about training that works without being touched.
 import type { JSX } from 'preact';
 import { changeSettings, problemWith, resetSettings, type NumberSetting } from '../actions/settings';
+import { mostThreads, setThreads } from '../actions/threads';
 import { offeredModel } from '../models';
-import { chosenSettings, isBusy, settings, type OptimizerName } from '../state';
+import { chosenSettings, engineState, isBusy, settings, type OptimizerName } from '../state';
 import { ModelChoice } from './ModelChoice';
 
 const optimizers: readonly { readonly id: OptimizerName; readonly name: string }[] = [
@@ -49,6 +50,7 @@ export function AdvancedSettings(): JSX.Element {
             step="any"
           />
           <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
+          <Threads />
         </div>
         {isChanged && (
           <button
@@ -62,6 +64,32 @@ export function AdvancedSettings(): JSX.Element {
         )}
       </div>
     </details>
+  );
+}
+
+function Threads(): JSX.Element | null {
+  const state = engineState.value;
+  if (state.status !== 'ready') return null;
+  return (
+    <div class="field">
+      <label for="threads">Threads</label>
+      <select
+        id="threads"
+        value={state.threads}
+        disabled={isBusy.value || !state.hasThreads}
+        aria-describedby="threads-hint"
+        onChange={(event) => void setThreads(Number(event.currentTarget.value))}
+      >
+        {Array.from({ length: Math.max(state.threads, mostThreads()) }, (_, i) => i + 1).map((count) => (
+          <option key={count} value={count}>
+            {count}
+          </option>
+        ))}
+      </select>
+      <span id="threads-hint" class="soft small">
+        {state.hasThreads ? 'The result is the same' : 'This page runs on one'}
+      </span>
+    </div>
   );
 }
 

@@ -1,7 +1,16 @@
 // What the model said: the picture in question with its probabilities, the latest ones to go back to, and all of them as a table.
 import type { JSX } from 'preact';
-import { bestOf, isSure, saveCsv, showPrediction } from '../actions/classify';
-import { classifying, currentModel, isCalibrated, predictions, shownPrediction, type Prediction } from '../state';
+import { bestOf, isSure, saveCsv, showPrediction, toggleHeatMap } from '../actions/classify';
+import {
+  classifying,
+  currentModel,
+  isCalibrated,
+  predictions,
+  shownPrediction,
+  showsHeatMap,
+  type Prediction,
+} from '../state';
+import { HeatMapOver } from './HeatMapOver';
 import { Icon } from './Icon';
 import { Probabilities } from './Probabilities';
 import { percent, plural, share } from './words';
@@ -18,10 +27,19 @@ export function Classified(): JSX.Element | null {
   return (
     <section class="stack" aria-label="Result" aria-busy={classifying.value !== null}>
       <div class="result">
-        <img class="result__picture" src={shown.picture} alt={shown.name} />
+        <div class="result__frame">
+          <img class="result__picture" src={shown.picture} alt={shown.name} />
+          <HeatMapOver prediction={shown} />
+        </div>
         <Probabilities name={shown.name} probabilities={shown.probabilities} />
       </div>
-      <CalibratedSwitch />
+      <div class="stack switches">
+        <label class="switch small">
+          <input type="checkbox" checked={showsHeatMap.value} onChange={toggleHeatMap} />
+          Show what it looked at
+        </label>
+        <CalibratedSwitch />
+      </div>
       {all.length > 1 && <Earlier all={all} shown={shown} />}
       {all.length > 1 && <Table all={all} />}
     </section>

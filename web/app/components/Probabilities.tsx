@@ -43,7 +43,8 @@ export function Probabilities({ name, probabilities }: Properties): JSX.Element 
               aria-label={label}
               aria-valuemin={0}
               aria-valuemax={1}
-              aria-valuenow={probability}
+              // Smaller numbers would be written with an exponent, which ARIA does not know.
+              aria-valuenow={probability < 1e-6 ? 0 : probability}
               aria-valuetext={percent(probability)}
             >
               <span class="bar__fill" style={{ '--share': probability }} />

@@ -1,14 +1,16 @@
 // Step 2: one button with settings that suit the images; behind "Advanced" everything can be set. Then the curves, and how good it is.
 import type { JSX } from 'preact';
 import { changeSettings, obstacle } from '../actions/settings';
-import { pause, resume, stop, train } from '../actions/training';
+import { goOn, pause, resume, stop, train } from '../actions/training';
 import { specFor, inputInWords, offeredModel } from '../models';
 import {
   bestEpoch,
+  dataHasChanged,
   diverged,
   engineState,
   history,
   isBusy,
+  keptTraining,
   phase,
   photoCount,
   preparing,
@@ -33,6 +35,7 @@ export function TrainPanel(): JSX.Element {
       <Errors place="training" />
       <Diverged />
       <Outcome />
+      <GoOn />
       {history.value.steps.length > 0 && <Curves />}
     </Panel>
   );
@@ -145,6 +148,20 @@ function Running(): JSX.Element {
           {phase.value === 'stopping' ? 'Stopping…' : 'Stop'}
         </button>
       </div>
+    </div>
+  );
+}
+
+/** A training that has not finished, here or before the page was closed. */
+function GoOn(): JSX.Element | null {
+  const kept = keptTraining.value;
+  if (!kept || isBusy.value || dataHasChanged.value) return null;
+  return (
+    <div class="row">
+      <button type="button" class="button button--small" onClick={() => void goOn()}>
+        <Icon name="play" />
+        Go on after epoch {kept.epochsDone} of {kept.settings.epochs}
+      </button>
     </div>
   );
 }
