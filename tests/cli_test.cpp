@@ -1080,9 +1080,9 @@ TEST_F(CommandLine, damaged_model_files_are_refused_and_never_crash) {
 TEST_F(CommandLine, a_training_is_told_to_spreadsheets_tensorboard_and_a_page) {
   make_colours("colours");
   const std::vector<std::string> arguments{
-      "--data", "colours", "--model", "small.json", "--out", "m.safetensors", "--epochs", "3",
-      "--batch-size", "8", "--lr", "0.0001", "--csv", "epochs.csv", "--tensorboard", "runs/a",
-      "--report", "my report.html"};
+      "--data",   "colours",    "--model",       "small.json", "--out",    "m.safetensors",
+      "--epochs", "3",          "--batch-size",  "8",          "--lr",     "0.0001",
+      "--csv",    "epochs.csv", "--tensorboard", "runs/a",     "--report", "my report.html"};
   const Result result = train(arguments);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const std::vector<std::string> rows = lines_of(file("epochs.csv"));
@@ -1106,8 +1106,8 @@ TEST_F(CommandLine, a_training_is_told_to_spreadsheets_tensorboard_and_a_page) {
 
 TEST_F(CommandLine, a_report_that_cannot_be_written_is_said_before_training) {
   make_colours("colours", 2);
-  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m",
-                             "--report", "no/where.html"}),
+  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m", "--report",
+                             "no/where.html"}),
                       "native_train", {"no/where.html"});
   EXPECT_FALSE(fs::exists(path("m")));
 }
