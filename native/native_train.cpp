@@ -550,7 +550,7 @@ void write_report(const Options& options, Model& model, const Data& data, const 
   };
   if (outcome.stopped)
     report.facts.emplace_back("stopped", text("in epoch ", outcome.epoch, " of ", trainer.epochs));
-  if (outcome.validation) {
+  if (outcome.validation && data.val) {
     const ImageDataset& images = *data.val;
     for (const Mistake& mistake : worst_mistakes(model, images, kMistakes)) {
       const auto name = [&](int label) { return report.classes[static_cast<std::size_t>(label)]; };
@@ -648,7 +648,8 @@ int train(Options options, const Json& given) {
     std::cout << "no images to validate on, so no accuracy on unseen images\n";
   }
   std::cout << "saved  " << printable(options.out) << " (" << file.size() << " bytes)" << std::endl;
-  if (outcome.validation) log.pictures(*outcome.validation, model, *data.val, outcome.step);
+  if (outcome.validation && data.val)
+    log.pictures(*outcome.validation, model, *data.val, outcome.step);
   if (!options.report.empty()) write_report(options, model, data, outcome);
   if (const std::string failed = log.failed(); !failed.empty())
     throw Error(

@@ -208,10 +208,10 @@ Parity check_parity(LoadedModel& loaded, const fs::path& exported, const std::st
     const Tensor& probabilities = model.predict(x);
     pictures.push_back({path, std::vector<double>(probabilities.data(),
                                                   probabilities.data() + probabilities.size())});
-    if (format == "onnx") {
+    if (onnx && format == "onnx") {
       onnx->add("float32", {1, size(input.c), size(input.h), size(input.w)},
                 to_nchw(pixels, input));
-    } else if (format == "onnx-classifier") {
+    } else if (onnx && format == "onnx-classifier") {
       onnx->add("uint8", {1, size(image.height), size(image.width), 3},
                 to_input(image, image.height, image.width, 3));
     }

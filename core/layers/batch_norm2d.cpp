@@ -85,8 +85,8 @@ OnnxValue BatchNorm2d::to_onnx(OnnxGraph& graph, const OnnxValue& x) const {
     return graph.constant<float>(name, values, {channels_});
   };
   std::vector<std::string> inputs{graph.image(*this, x).name};
-  inputs.push_back(weight_ ? graph.parameter(*weight_) : constant(1));
-  inputs.push_back(bias_ ? graph.parameter(*bias_) : constant(0));
+  inputs.push_back(affine_ ? graph.parameter(affine_->weight) : constant(1));
+  inputs.push_back(affine_ ? graph.parameter(affine_->bias) : constant(0));
   inputs.push_back(graph.parameter(mean_));
   inputs.push_back(graph.parameter(variance_));
   return {graph.node(name, "BatchNormalization", std::move(inputs),
@@ -98,7 +98,7 @@ std::string BatchNorm2d::to_torch(TorchSource& source) const {
   std::string out = text("nn.BatchNorm2d(", channels_);
   if (eps_ != 1e-5) out += text(", eps=", python(eps_));
   if (momentum_ != 0.1) out += text(", momentum=", python(momentum_));
-  if (!weight_) out += ", affine=False";
+  if (!affine_) out += ", affine=False";
   return out + ')';
 }
 
