@@ -175,7 +175,7 @@ test(
       /Preparing the images\./,
       /Training on \d+ images\./,
       /Training has finished\. Validation accuracy/,
-      /\.jpg is now in monuments\./,
+      /Moved .*\.jpg to monuments\./,
       /^wrench\.jpg: .*%/m,
       /MultiClassCNN\.safetensors saved\./,
     ])
