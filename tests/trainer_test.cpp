@@ -230,10 +230,14 @@ TEST_P(Training, StepAfterTheFirstTakesNoMemory) {
       const std::int64_t blocks = large_blocks;
 #endif
       const std::size_t heap = heap_in_use();
-      for (int i = 0; i < 2 * trainer.steps_per_epoch(); ++i) trainer.step();
-      const std::size_t after = heap_in_use();
-      // An operator that is made anew for changed weights may come out a little larger.
-      EXPECT_LE(after, heap + 512) << optimizer << ": the heap grew";
+      // The allocator may give a block made anew a little more than was asked for, and takes that back the next time; what a step
+      // keeps never goes away. So the smallest of several epochs counts.
+      std::size_t after = heap_in_use();
+      for (int epoch = 0; epoch < 4; ++epoch) {
+        for (int i = 0; i < trainer.steps_per_epoch(); ++i) trainer.step();
+        after = epoch == 0 ? heap_in_use() : std::min(after, heap_in_use());
+      }
+      EXPECT_LE(after, heap + 64) << optimizer << ": the heap grew";
 #if defined(PINHOLE_COUNTS_NEW)
       EXPECT_EQ(large_blocks, blocks) << optimizer << ": blocks of " << kLargeBlock
                                       << " bytes or more were allocated inside a step";
