@@ -2,7 +2,8 @@
 // Every page is watched: a console error or a request to another origin fails the test that opened it.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -122,4 +123,31 @@ export function assertClose(actual, expected, tolerance, where) {
       `${where}, ${label}: ${actual[label]} in the page, ${probability} expected`,
     );
   }
+}
+
+/** A static host that knows types and nothing else. */
+export async function servePlainly() {
+  const types = {
+    '.html': 'text/html',
+    '.js': 'text/javascript',
+    '.mjs': 'text/javascript',
+    '.css': 'text/css',
+    '.svg': 'image/svg+xml',
+    '.png': 'image/png',
+    '.wasm': 'application/wasm',
+    '.json': 'application/json',
+    '.webmanifest': 'application/manifest+json',
+    '.jpg': 'image/jpeg',
+  };
+  const host = createServer((request, response) => {
+    const name = decodeURIComponent(new URL(request.url, 'http://localhost').pathname).replace(/\/$/, '/index.html');
+    try {
+      const body = readFileSync(path.join(root, 'web/dist', name));
+      response.writeHead(200, { 'Content-Type': types[path.extname(name)] ?? 'text/plain' }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => host.listen(0, 'localhost', resolve));
+  return { url: `http://localhost:${host.address().port}/`, close: () => host.close() };
 }

@@ -1,7 +1,6 @@
 // The page as a user has it, in Chromium: by role and label, on the built page and the real engine.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
@@ -16,6 +15,7 @@ import {
   openPage,
   photoFolder,
   root,
+  servePlainly,
   samples,
   shownProbabilities,
 } from './page.mjs';
@@ -324,27 +324,8 @@ test(
 );
 
 test('on a host that sends no headers the service worker makes the page cross-origin isolated', limit, async () => {
-  const types = {
-    '.html': 'text/html',
-    '.js': 'text/javascript',
-    '.mjs': 'text/javascript',
-    '.css': 'text/css',
-    '.svg': 'image/svg+xml',
-    '.wasm': 'application/wasm',
-    '.json': 'application/json',
-    '.jpg': 'image/jpeg',
-  };
-  const plain = createServer((request, response) => {
-    const name = decodeURIComponent(new URL(request.url, 'http://localhost').pathname).replace(/\/$/, '/index.html');
-    try {
-      const body = readFileSync(path.join(root, 'web/dist', name));
-      response.writeHead(200, { 'Content-Type': types[path.extname(name)] ?? 'text/plain' }).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  await new Promise((resolve) => plain.listen(0, 'localhost', resolve));
-  const { page, close } = await openPage(browser, `http://localhost:${plain.address().port}/`);
+  const plain = await servePlainly();
+  const { page, close } = await openPage(browser, plain.url);
   await page.waitForFunction(() => globalThis.crossOriginIsolated, undefined, { timeout: 30_000 });
   await engineReady(page);
   await close();

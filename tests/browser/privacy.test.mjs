@@ -1,11 +1,9 @@
 // Private and offline, with proof: the counter of what was sent, threads on a host without headers, one thread without a service worker.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
-import { classify, engineReady, launch, openPage, photoFolder, root, samples } from './page.mjs';
+import { classify, engineReady, launch, openPage, photoFolder, samples, servePlainly } from './page.mjs';
 
 const limit = { timeout: 120_000 };
 
@@ -22,33 +20,6 @@ after(async () => {
   plain?.close();
   photos?.remove();
 });
-
-/** A static host that knows types and nothing else. */
-async function servePlainly() {
-  const types = {
-    '.html': 'text/html',
-    '.js': 'text/javascript',
-    '.mjs': 'text/javascript',
-    '.css': 'text/css',
-    '.svg': 'image/svg+xml',
-    '.png': 'image/png',
-    '.wasm': 'application/wasm',
-    '.json': 'application/json',
-    '.webmanifest': 'application/manifest+json',
-    '.jpg': 'image/jpeg',
-  };
-  const host = createServer((request, response) => {
-    const name = decodeURIComponent(new URL(request.url, 'http://localhost').pathname).replace(/\/$/, '/index.html');
-    try {
-      const body = readFileSync(path.join(root, 'web/dist', name));
-      response.writeHead(200, { 'Content-Type': types[path.extname(name)] ?? 'text/plain' }).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  await new Promise((resolve) => host.listen(0, 'localhost', resolve));
-  return { url: `http://localhost:${host.address().port}/`, close: () => host.close() };
-}
 
 async function trainQuickly(page) {
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
