@@ -109,6 +109,7 @@ test('a class that is renamed keeps the trained model, which then says the new n
   await page.getByRole('list', { name: 'Probabilities' }).getByText('tools', { exact: true }).waitFor();
   assert.deepEqual(await shownProbabilities(page), before);
   await page.getByLabel('Open a model file').setInputFiles(saved);
+  await page.getByText(/From renamed\.safetensors/).waitFor();
   assert.deepEqual(await classify(page, photo), { ...others, instruments: tools });
   await close();
 });
