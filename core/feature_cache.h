@@ -12,22 +12,33 @@ namespace pinhole {
 
 class FeatureCache {
  public:
+  /// The looks that each image is kept in: as it is, or as it is changed in the epochs 1 to `count` of a training.
+  struct Views {
+    Augmentation augmentation;
+    std::uint64_t seed = 0;
+    int count = 1;
+  };
+
   /// Both must outlive the cache; the frozen layers must not change while it is used.
   FeatureCache(Model& model, const ImageDataset& data);
+  FeatureCache(Model& model, const ImageDataset& data, Views views);
 
   /// Is it worth it? Only when there are frozen layers and their features take no more room than the images.
-  static bool pays(const Model& model, const ImageDataset& data);
+  static bool pays(const Model& model, const ImageDataset& data, int views = 1);
 
-  /// Computes the features of the next `batch_size` images; false when all are there.
+  /// Computes the features of the next images, at most `batch_size`; false when all are there.
   bool step(int batch_size);
+  /// Images that are done, and all there are to do; each counts once for every view.
   std::size_t done() const { return done_; }
+  std::size_t total() const { return data_.size() * static_cast<std::size_t>(views_.count); }
 
-  /// The features of images `indices`, in that order, into `x` (resized to fit).
-  void gather(std::span<const std::uint32_t> indices, Tensor& x) const;
+  /// The features of images `indices`, in that order, into `x` (resized to fit); `view` counts from 1.
+  void gather(std::span<const std::uint32_t> indices, Tensor& x, int view = 1) const;
 
  private:
   Model& model_;
   const ImageDataset& data_;
+  Views views_;
   std::vector<real> features_;
   std::size_t done_ = 0;
   Tensor x_;

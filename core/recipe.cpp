@@ -144,6 +144,7 @@ TrainerOptions recipe_from_json(const Json& json, std::string_view what,
   reader.number("ema_decay", options.ema_decay);
   if (const Json* found = reader.find("augment"))
     options.augment = Augmentation(*found, text(what, ": \"augment\""));
+  reader.whole("augment_views", options.augment_views, 0, 1'000'000);
   std::string keep = options.keep_best ? "best" : "last";
   reader.name("keep", keep);
   if (keep != "best" && keep != "last") reader.fail("keep", "\"last\" or \"best\"", keep);
@@ -185,6 +186,7 @@ Json recipe_json(const TrainerOptions& options) {
           {"ema_decay", options.ema_decay},
           {"patience", options.patience},
           {"augment", options.augment.json()},
+          {"augment_views", options.augment_views},
           {"seed", options.seed},
           {"shuffle", options.shuffle},
           {"keep", options.keep_best ? "best" : "last"}};

@@ -73,9 +73,15 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
   constexpr int kUsualEpochs = 1000;  // steps of so many take no memory for their history
   progress_.history.reserve(static_cast<std::size_t>(std::min(options.epochs, kUsualEpochs)));
   joins_last_ = model.state().size() > model.parameters().size() && options.batch_size > 1;
-  // An augmented image has other features each time.
-  if (options.augment.empty() && FeatureCache::pays(model, data))
-    features_ = std::make_unique<FeatureCache>(model, data);
+  check(options.augment_views >= 0, "augment_views", "a whole number of at least 0",
+        options.augment_views);
+  const bool augmented = !options.augment.empty();
+  const int views = augmented ? std::min(options.augment_views, options.epochs) : 1;
+  if (views > 0 && FeatureCache::pays(model, data, views)) {
+    features_ = std::make_unique<FeatureCache>(
+        model, data,
+        FeatureCache::Views{.augmentation = options.augment, .seed = options.seed, .count = views});
+  }
   check(options.patience >= 0, "patience", "0 epochs or more", options.patience);
   check_schedule(options.schedule);
   const double smoothing = options.loss.label_smoothing;
@@ -94,6 +100,11 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
                      " classes, got ", loss_.class_weights.size()));
   }
   if (options.patience > 0) options_.keep_best = true;
+}
+
+int Trainer::view() const {
+  return options_.augment_views == 0 ? progress_.epoch
+                                     : (progress_.epoch - 1) % options_.augment_views + 1;
 }
 
 bool Trainer::prepare_step() { return features_ && features_->step(options_.batch_size); }
@@ -238,12 +249,12 @@ StepResult Trainer::step() {
 
 const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint64_t number) {
   if (!features_) {
-    const ImageDataset::Change change{options_.augment, options_.seed, progress_.epoch};
+    const ImageDataset::Change change{options_.augment, options_.seed, view()};
     data_.batch(indices, x_, labels_, model_.backend().pool(),
                 options_.augment.empty() ? nullptr : &change);
     return model_.forward(x_, Pass::kTrain, options_.seed, number);
   }
-  features_->gather(indices, x_);
+  features_->gather(indices, x_, features_->total() == data_.size() ? 1 : view());
   labels_.clear();
   for (const std::uint32_t index : indices) labels_.push_back(data_.label(index));
   return model_.forward_features(x_, Pass::kTrain, options_.seed, number);

@@ -33,7 +33,10 @@ struct TrainerOptions {
   bool balanced_classes =
       false;  // class weights from the data: images / (classes * images of the class)
   double clip_grad_norm = 0;  // 0: not clipped
-  Augmentation augment = {};  // of the training images, each time anew
+  Augmentation augment = {};  // of the training images
+  /// Looks that `augment` gives an image, one an epoch in turn; with frozen layers their features are computed once. 0: a new one
+  /// every epoch.
+  int augment_views = 0;
   /// Validates and keeps a moving average of the weights instead of the last ones; 0: none. While it is young it forgets
   /// faster, min(ema_decay, (1 + steps) / (10 + steps)), as TensorFlow's ExponentialMovingAverage does with num_updates.
   double ema_decay = 0;
@@ -77,9 +80,10 @@ class Trainer {
   Trainer(Model& model, const ImageDataset& data, const TrainerOptions& options);
 
   /// What comes before the first step: the features of a batch of images when the model has frozen layers. False when nothing
-  /// is left to do; step() does all that is left. `prepared()` of the data set's images are done.
+  /// is left to do; step() does all that is left. Of to_prepare() images, each counted once for every view, prepared() are done.
   bool prepare_step();
-  std::size_t prepared() const { return features_ ? features_->done() : data_.size(); }
+  std::size_t prepared() const { return features_ ? features_->done() : 0; }
+  std::size_t to_prepare() const { return features_ ? features_->total() : 0; }
 
   /// One batch: forward, loss, backward, update. The last batch of an epoch may be smaller; where BatchNorm2d needs more than one
   /// image, a single one that is left over joins the batch before it. Throws Error when the loss is not finite.
@@ -119,6 +123,8 @@ class Trainer {
 
  private:
   void make_order();
+  /// Which of the images' looks this epoch shows, from 1.
+  int view() const;
   /// Fills x_ and labels_.
   const Tensor& forward(std::span<const std::uint32_t> indices, std::uint64_t number);
 

@@ -349,6 +349,7 @@ class Session {
   Outcome run() {
     std::cout << epoch_table_header() << std::endl;
     for (const EpochResult& epoch : trainer_.progress().history) print_row({epoch});
+    prepare();
     while (!trainer_.finished() && !stop()) run_epoch();
     if (stop()) write_state();
     if (trainer_.finish()) outcome_.validation.reset();
@@ -373,6 +374,21 @@ class Session {
   void print_row(const EpochRecord& record) {
     line_.clear();
     std::cout << epoch_table_row(record) << std::endl;
+  }
+
+  /// What frozen layers make of the images.
+  void prepare() {
+    const Stopwatch clock;
+    while (!trainer_.finished() && !stop() && trainer_.prepare_step()) {
+      const double speed =
+          static_cast<double>(trainer_.prepared()) / std::max(clock.seconds(), 1e-9);
+      line_.update({.label = "features",
+                    .done = trainer_.prepared(),
+                    .total = trainer_.to_prepare(),
+                    .images_per_second = speed,
+                    .seconds_left =
+                        static_cast<double>(trainer_.to_prepare() - trainer_.prepared()) / speed});
+    }
   }
 
   /// What is left of the present epoch, or all of the next.

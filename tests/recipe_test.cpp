@@ -137,7 +137,8 @@ TEST(Recipe, IsReadBackAsItWasWritten) {
     "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.0001, "momentum": 0.8, "nesterov": true},
     "schedule": {"type": "cosine", "eta_min": 0.001, "warmup_epochs": 0.5}, "label_smoothing": 0.1,
     "class_weights": [1, 2.5], "clip_grad_norm": 1, "ema_decay": 0.99, "patience": 4,
-    "augment": [{"type": "RandomCrop", "padding": 2}]})");
+    "augment": [{"type": "RandomCrop", "padding": 2}], "augment_views": 7})");
+  EXPECT_EQ(options.augment_views, 7);
   EXPECT_TRUE(options.keep_best) << "patience keeps the best";
   const Json json = recipe_json(options);
   EXPECT_EQ(recipe_json(recipe_from_json(parse_json(json.dump(), "r"), "r")), json);
@@ -167,6 +168,7 @@ TEST(Recipe, MistakesAreNamed) {
   EXPECT_SAYS(says(R"({"keep": "all"})"), "\"keep\" expected \"last\" or \"best\"");
   EXPECT_SAYS(says(R"({"schedule": {"kind": "cosine"}})"), "\"schedule\" has a key \"kind\"");
   EXPECT_SAYS(says(R"({"augment": [{"type": "Blur"}]})"), "unknown transform \"Blur\"");
+  EXPECT_SAYS(says(R"({"augment_views": -1})"), "\"augment_views\" expected a whole number from 0");
   EXPECT_SAYS(says("[]"), "expected an object");
 }
 
@@ -254,7 +256,7 @@ TEST(Recipe, AllOfItGoesOnBitForBit) {
   const char* recipe =
       R"({"epochs": 3, "batch_size": 5, "optimizer": {"name": "sgd", "lr": 0.05, "weight_decay": 0.001},
     "schedule": {"type": "one_cycle"}, "label_smoothing": 0.1, "class_weights": "balanced", "clip_grad_norm": 0.5,
-    "ema_decay": 0.9, "keep": "best", "augment": [{"type": "RandomHorizontalFlip"}, {"type": "RandomCrop", "padding": 1}]})";
+    "ema_decay": 0.9, "keep": "best", "augment": [{"type": "RandomHorizontalFlip"}, {"type": "RandomCrop", "padding": 1}], "augment_views": 2})";
   const auto advance = [](Trainer& trainer, int steps) {
     for (int i = 0; i < steps; ++i) {
       trainer.step();

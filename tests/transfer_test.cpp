@@ -97,36 +97,100 @@ TEST_P(Transfer, TrunkGivesPyTorchsFeatures) {
     ASSERT_NEAR(features.data()[i], want[i], 1e-3) << "at " << i;
 }
 
-TEST_P(Transfer, HeadLearnsTheSameFromKeptFeaturesAsFromImages) {
-  const ImageDataset data = noise(10);
-  Model kept = small(GetParam());
-  Trainer trainer(kept, data, {.optimizer = {}, .batch_size = 4, .shuffle = false});
-  EXPECT_TRUE(FeatureCache::pays(kept, data));
-  // The same steps by hand, each image through the whole network.
-  Model whole = small(GetParam());
-  const auto optimizer = make_optimizer({});
+/// Trains `whole` by hand, every image through the whole network, and expects the trainer's losses of its first `steps` steps.
+void expect_steps(Trainer& trainer, Model& whole, int steps) {
+  const TrainerOptions& options = trainer.options();
+  const ImageDataset& data = trainer.data();
+  const auto optimizer = make_optimizer(options.optimizer);
+  const int images = static_cast<int>(data.size());
   Tensor x, dlogits;
   std::vector<int> labels;
-  for (int step = 1; step <= 6; ++step) {
+  for (int step = 1; step <= steps; ++step) {
     const StepResult result = trainer.step();
-    const int first = (step - 1) % 3 * 4;
+    const int epoch = (step - 1) / trainer.steps_per_epoch();
+    const int first = (step - 1) % trainer.steps_per_epoch() * options.batch_size;
     std::vector<std::uint32_t> indices;
-    for (int i = first; i < std::min(first + 4, 10); ++i)
+    for (int i = first; i < std::min(first + options.batch_size, images); ++i)
       indices.push_back(static_cast<std::uint32_t>(i));
-    data.batch(indices, x, labels, whole.backend().pool());
+    const int views = options.augment_views;
+    const ImageDataset::Change change{options.augment, options.seed,
+                                      (views == 0 ? epoch : epoch % views) + 1};
+    data.batch(indices, x, labels, whole.backend().pool(),
+               options.augment.empty() ? nullptr : &change);
     const double want =
-        loss(whole.loss(), whole.forward(x, Pass::kTrain, 0, static_cast<std::uint64_t>(step)),
-             labels, dlogits);
+        loss(whole.loss(),
+             whole.forward(x, Pass::kTrain, options.seed, static_cast<std::uint64_t>(step)), labels,
+             dlogits);
     whole.zero_grad();
     whole.backward(x, dlogits);
     optimizer->step(whole.backend(), whole.parameters());
     EXPECT_DOUBLE_EQ(result.loss, want) << "step " << step;
   }
+}
+
+TEST_P(Transfer, HeadLearnsTheSameFromKeptFeaturesAsFromImages) {
+  const ImageDataset data = noise(10);
+  Model kept = small(GetParam());
+  Trainer trainer(kept, data, {.optimizer = {}, .batch_size = 4, .shuffle = false});
+  EXPECT_TRUE(FeatureCache::pays(kept, data));
+  Model whole = small(GetParam());
+  expect_steps(trainer, whole, 6);
   EXPECT_EQ(all_values(kept), all_values(whole));
   // Scores agree too, through the trainer's kept features and without.
   Evaluation with = trainer.evaluation(data);
   while (with.step()) {}
   EXPECT_DOUBLE_EQ(with.result().loss, evaluate(whole, data).loss);
+}
+
+Augmentation flips_and_shifts() {
+  return {parse_json(R"([{"type": "RandomHorizontalFlip"}, {"type": "RandomCrop", "padding": 2}])",
+                     "augment"),
+          "augment"};
+}
+
+TEST_P(Transfer, HeadLearnsTheSameFromKeptLooksAsFromImagesChangedAnew) {
+  const ImageDataset data = noise(10);
+  Model kept = small(GetParam());
+  Trainer trainer(kept, data,
+                  {.optimizer = {},
+                   .batch_size = 4,
+                   .seed = 3,
+                   .shuffle = false,
+                   .augment = flips_and_shifts(),
+                   .augment_views = 2});
+  EXPECT_EQ(trainer.to_prepare(), 20U);
+  EXPECT_EQ(trainer.prepared(), 0U);
+  EXPECT_TRUE(trainer.prepare_step());
+  EXPECT_EQ(trainer.prepared(), 4U);
+  Model whole = small(GetParam());
+  expect_steps(trainer, whole, 12);  // four epochs: each look twice
+  EXPECT_EQ(trainer.prepared(), 20U);
+  EXPECT_EQ(all_values(kept), all_values(whole));
+}
+
+TEST(TrainerLooks, AreTheSameInTurnWithoutFrozenLayersToo) {
+  const ImageDataset data = noise(10);
+  Json spec = parse_json(kSmall, "spec");
+  for (Json& layer : spec["layers"]) layer.erase("requires_grad");
+  Model trained(spec, 3, make_backend("simd", 1));
+  Model by_hand(spec, 3, make_backend("simd", 1));
+  Trainer trainer(trained, data,
+                  {.optimizer = {},
+                   .batch_size = 5,
+                   .shuffle = false,
+                   .augment = flips_and_shifts(),
+                   .augment_views = 2});
+  EXPECT_EQ(trainer.to_prepare(), 0U);
+  expect_steps(trainer, by_hand, 8);
+}
+
+TEST(TrainerLooks, ThatAreAsManyAsTheEpochsTakeNoMoreThanThose) {
+  const ImageDataset data = noise(10);
+  Model model = small("simd");
+  const Trainer trainer(
+      model, data,
+      {.optimizer = {}, .epochs = 3, .augment = flips_and_shifts(), .augment_views = 50});
+  EXPECT_EQ(trainer.to_prepare(), 30U);
 }
 
 TEST_P(Transfer, FrozenLayersStayAsTheyWere) {

@@ -341,6 +341,10 @@ Bytes training_state(TrainingRun& run, DatasetPointer val) {
 }
 
 bool training_prepare_step(TrainingRun& run) { return run.trainer.prepare_step(); }
+double training_prepared(TrainingRun& run) { return static_cast<double>(run.trainer.prepared()); }
+double training_to_prepare(TrainingRun& run) {
+  return static_cast<double>(run.trainer.to_prepare());
+}
 
 Step training_step(TrainingRun& run) {
   const StepResult result = run.trainer.step();
@@ -472,6 +476,8 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .class_function("start", guarded<&start_training>)
       .class_function("resume", guarded<&resume_run>)
       .function("prepareStep", guarded<&training_prepare_step>)
+      .function("prepared", guarded<&training_prepared>)
+      .function("toPrepare", guarded<&training_to_prepare>)
       .function("step", guarded<&training_step>)
       .function("epochEnded", guarded<&training_epoch_ended>)
       .function("endEpoch", guarded<&training_end_epoch>)

@@ -36,6 +36,7 @@ test('settings reach the core, over a recipe, and are in the record', async () =
     clipGradNorm: 1,
     classWeights: 'balanced',
     augment,
+    augmentViews: 2,
     onStep: ({ lr }) => rates.push(lr),
   });
   const { recipe } = model.training;
@@ -48,6 +49,7 @@ test('settings reach the core, over a recipe, and are in the record', async () =
   assert.equal(recipe.label_smoothing, 0.1);
   assert.equal(recipe.class_weights, 'balanced');
   assert.deepEqual(recipe.augment, augment);
+  assert.equal(recipe.augment_views, 2);
   assert.equal(rates.length, 8);
   assert.ok(Math.abs(rates[0] - 0.1 / 25) < 1e-12 && Math.max(...rates) <= 0.1 && rates.at(-1) < 1e-5, String(rates));
 });

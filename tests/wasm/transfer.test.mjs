@@ -21,7 +21,17 @@ test('a head on the pretrained trunk learns photos from five examples a class', 
       await val.addMany(of.slice(5).map(({ bytes }) => ({ image: bytes, label })));
     }
     const model = await pinhole.createModel(spec, { classes, pretrained: weights });
-    const history = await model.train(train, { epochs: 40, lr: 0.01, val, batchSize: 10 });
+    const prepared = [];
+    const history = await model.train(train, {
+      epochs: 40,
+      lr: 0.01,
+      val,
+      batchSize: 10,
+      augment: [{ type: 'RandomHorizontalFlip' }],
+      augmentViews: 2,
+      onPrepare: (at) => prepared.push(at),
+    });
+    assert.deepEqual(prepared.at(-1), { done: 40, total: 40 });
     const last = history.epochs.at(-1);
     assert.ok(last.trainLoss < 0.5 * history.epochs[0].trainLoss, `loss ${last.trainLoss}`);
     assert.ok(last.valAccuracy > 0.6, `accuracy ${last.valAccuracy}`); // chance is 0.25

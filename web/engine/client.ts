@@ -13,6 +13,7 @@ import type {
   DatasetOptions,
   EngineInfo,
   EpochEvent,
+  PreparingProgress,
   EvaluateOptions,
   Evaluation,
   HeatMap,
@@ -348,6 +349,8 @@ export interface TrainOptions extends TrainSettings {
   /** Evaluated after every epoch. */
   val?: Dataset;
   /** For every step. Steps arrive in small batches. */
+  /** Before the first step, where the model has frozen layers. */
+  onPrepare?: (progress: PreparingProgress) => void;
   onStep?: (event: StepEvent) => void;
   onEpoch?: (event: EpochEvent) => void;
   /** Aborting is stop(). */
@@ -422,7 +425,8 @@ export class Model {
 
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
-    const { val, onStep, onEpoch, onState, stateSteps, stateSeconds, resumeFrom, signal, ...settings } = options;
+    const { val, onPrepare, onStep, onEpoch, onState, stateSteps, stateSeconds, resumeFrom, signal, ...settings } =
+      options;
     const { done, tell } = this.connection.start(
       'train',
       {
@@ -441,6 +445,7 @@ export class Model {
           if (progress.type === 'state') {
             onState?.({ state: progress.state, step: progress.step, epoch: progress.epoch });
           }
+          if (progress.type === 'preparing') onPrepare?.(progress.at);
           if (progress.type !== 'training') return;
           for (const step of progress.steps) onStep?.(step);
           if (progress.epoch) onEpoch?.(progress.epoch);

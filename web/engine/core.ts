@@ -65,6 +65,9 @@ export interface CoreStep {
 export interface CoreTrainingRun extends CoreObject {
   /** Before the first step: the frozen layers on a batch of images. False when nothing is left; step() does what is left. */
   prepareStep(): boolean;
+  /** Of toPrepare() images, one for each look of each, prepared() are done. */
+  prepared(): number;
+  toPrepare(): number;
   step(): CoreStep;
   /** The last step of an epoch is done, endEpoch() is due. */
   epochEnded(): boolean;

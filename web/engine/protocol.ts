@@ -13,6 +13,7 @@ import type {
   EpochEvent,
   Evaluation,
   EvaluationProgress,
+  PreparingProgress,
   HeatMap,
   History,
   ImageSource,
@@ -115,6 +116,7 @@ export type ToWorker = CallMessage | StopMessage | PauseMessage;
 export type Progress =
   | { type: 'training'; steps: StepEvent[]; epoch?: EpochEvent }
   | ({ type: 'state' } & TrainingStateEvent)
+  | { type: 'preparing'; at: PreparingProgress }
   | { type: 'evaluating'; at: EvaluationProgress }
   | { type: 'adding'; at: AddProgress };
 

@@ -3,7 +3,7 @@
 
 import type { Core, CoreDataset, CoreEvaluationRun, CoreProgress, CoreRecipe, CoreTrainingRun } from './core.js';
 import { yieldToMessages } from './environment.js';
-import type { EpochEvent, Evaluation, EvaluationProgress, History, StepEvent } from './types.js';
+import type { EpochEvent, Evaluation, EvaluationProgress, History, PreparingProgress, StepEvent } from './types.js';
 
 /** Milliseconds between two progress messages: more of them than a screen can show only cost time. */
 export const progressInterval = 30;
@@ -19,6 +19,7 @@ export interface TrainingCall {
   /** Settles when the training may go on; undefined while it is not paused. */
   paused: () => Promise<void> | undefined;
   report: (steps: StepEvent[], epoch?: EpochEvent) => void;
+  prepared: (at: PreparingProgress) => void;
   /** Gets the training's state after every epoch, after every `stateSteps` steps and when it is stopped. */
   keep?: ((state: Uint8Array, at: { epoch: number; step: number }) => void) | undefined;
   stateSteps: number | undefined;
@@ -72,7 +73,12 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
     let toPrepare = true;
     while (toPrepare && !stopped()) {
       toPrepare = run.prepareStep();
+      if (run.toPrepare() > 0 && (!toPrepare || performance.now() - lastReport >= progressInterval)) {
+        call.prepared({ done: run.prepared(), total: run.toPrepare() });
+        lastReport = performance.now();
+      }
       await yieldToMessages();
+      await paused();
     }
     while (!run.finished()) {
       let seconds = 0;

@@ -201,8 +201,13 @@ export interface TrainSettings {
   emaDecay?: number;
   /** Ends after so many epochs without a better validation, and keeps the best. Default 0: never. */
   patience?: number;
-  /** Random changes of the training images, each time anew. Default none. */
+  /** Random changes of the training images. Default none. */
   augment?: readonly AugmentTransform[];
+  /**
+   * So many looks of each image, one an epoch in turn: what frozen layers make of them is computed once, before the first step.
+   * Default 0: a new look every epoch.
+   */
+  augmentViews?: number;
   /** Default 10. */
   epochs?: number;
   /** Default 32. */
@@ -290,6 +295,12 @@ export interface History {
   seconds: number;
   /** With `keep: 'best'` and a validation set: the epoch whose weights the model has; 0 when none was finished. */
   bestEpoch?: number;
+}
+
+/** What comes before the first step of a model with frozen layers: they see every look of every image once. */
+export interface PreparingProgress {
+  done: number;
+  total: number;
 }
 
 export interface EvaluationProgress {

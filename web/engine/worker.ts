@@ -402,6 +402,9 @@ const answers: Answers = {
           report: (steps, epoch) => {
             call.progress({ type: 'training', steps, ...(epoch && { epoch }) });
           },
+          prepared: (at) => {
+            call.progress({ type: 'preparing', at });
+          },
           keep: keepStates
             ? (bytes, at) => {
                 call.progress({ type: 'state', state: bytes, ...at }, bytes.buffer);
