@@ -57,6 +57,30 @@ test('a training resumed from any of its states saves the very file of the whole
   }
 });
 
+test('states bound by time come within long epochs too, each after the steps before it', async () => {
+  const data = await noiseDataset(pinhole);
+  const seen = [];
+  const at = [];
+  const often = { ...settings, epochs: 60, onStep: ({ step }) => void seen.push(step) };
+  const run = (await newModel()).train(data, {
+    ...often,
+    stateSeconds: 0.005,
+    onState: ({ step }) => {
+      at.push(step);
+      assert.equal(seen.at(-1), step);
+    },
+  });
+  await run;
+  assert.ok(
+    at.some((step) => step % 6 !== 0),
+    'none between the steps of an epoch',
+  );
+  assert.ok(at.length < seen.length, `${at.length} states of ${seen.length} steps`);
+  at.length = 0;
+  await (await newModel()).train(data, { ...often, stateSeconds: 3600, onState: ({ step }) => void at.push(step) });
+  assert.deepEqual(at, [6], 'the first epoch alone');
+});
+
 test('a stopped training hands out its state, which says what it is and goes on', async () => {
   const data = await noiseDataset(pinhole);
   const model = await newModel();

@@ -125,8 +125,18 @@ export type Estimate =
   | { readonly status: 'failed'; readonly message: string };
 export const estimate = signal<Estimate | null>(null);
 
+/** 'interrupted': the page was closed, or crashed, while it trained. */
 export type Phase =
-  'idle' | 'preparing' | 'training' | 'paused' | 'stopping' | 'validating' | 'finished' | 'stopped' | 'failed';
+  | 'idle'
+  | 'preparing'
+  | 'training'
+  | 'paused'
+  | 'stopping'
+  | 'validating'
+  | 'finished'
+  | 'stopped'
+  | 'interrupted'
+  | 'failed';
 export const phase = signal<Phase>('idle');
 export const isBusy = computed(() =>
   ['preparing', 'training', 'paused', 'stopping', 'validating'].includes(phase.value),
@@ -179,14 +189,23 @@ export const diverged = signal<{
 
 /** A training that can be taken up again where its state was taken, by a page that was closed meanwhile too. */
 export interface KeptTraining {
-  /** The engine's file: weights, optimizer, order of the images. */
+  /** The engine's file: weights, optimizer, where it stands in its epoch. */
   readonly state: Uint8Array;
-  readonly epochsDone: number;
   readonly settings: Settings;
+  /** Up to the state. */
   readonly history: History;
+  /** The classes when it began. */
+  readonly classes: readonly PhotoClass[];
+  /** The ids of the photos of both parts, in their order: the state belongs to these very parts. */
+  readonly split: { readonly train: readonly number[]; readonly val: readonly number[] };
 }
-/** Of the training under way or of the one that was stopped; null when it has finished. */
+/** Of the training under way, of one that was stopped or of one that its page did not live to end; null when it has finished. */
 export const keptTraining = signal<KeptTraining | null>(null);
+/** Its photos are where they were when it began: it can go on. */
+export const keptTrainingFits = computed(() => {
+  const kept = keptTraining.value;
+  return kept !== null && membership(kept.classes) === membership(classes.value);
+});
 
 /** How the model did on the images that were held out. */
 export interface Report {

@@ -362,7 +362,10 @@ export interface TrainOptions extends TrainSettings {
   onState?: (event: TrainingStateEvent) => void;
   /** onState every so many steps too. */
   stateSteps?: number;
-  /** Of epochs that are shorter than so many seconds, only some are followed by onState. Default 0: every one is. */
+  /**
+   * onState about every so many seconds: of shorter epochs only some are followed by it, and in longer ones it comes between steps.
+   * Default 0: after every epoch.
+   */
   stateSeconds?: number;
   /**
    * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause.

@@ -20,10 +20,10 @@ export interface TrainingCall {
   paused: () => Promise<void> | undefined;
   report: (steps: StepEvent[], epoch?: EpochEvent) => void;
   prepared: (at: PreparingProgress) => void;
-  /** Gets the training's state after every epoch, after every `stateSteps` steps and when it is stopped. */
+  /** Gets the training's state as TrainOptions' `onState` says; the steps before it have been reported then. */
   keep?: ((state: Uint8Array, at: { epoch: number; step: number }) => void) | undefined;
   stateSteps: number | undefined;
-  /** Epochs that end sooner after the last state get none. */
+  /** 0: no bound. */
   stateSeconds: number;
 }
 
@@ -66,10 +66,12 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
     };
     const keepState = (): void => {
       if (!keep) return;
+      flush();
       const { epoch, step } = progressOf(run);
       keep(run.state(val ?? null), { epoch, step });
       lastState = performance.now();
     };
+    const begun = performance.now();
     let toPrepare = true;
     while (toPrepare && !stopped()) {
       toPrepare = run.prepareStep();
@@ -92,7 +94,8 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
         seconds += stepSeconds;
         history.steps = step;
         steps.push({ step, epoch, loss, lr, images, correct, imagesPerSecond: images / stepSeconds });
-        if (stateSteps !== undefined && step % stateSteps === 0) keepState();
+        const isLong = stateSeconds > 0 && performance.now() - Math.max(lastState, begun) >= stateSeconds * 1000;
+        if (isLong || (stateSteps !== undefined && step % stateSteps === 0)) keepState();
         if (performance.now() - lastReport >= progressInterval) flush();
       }
       history.seconds += seconds;

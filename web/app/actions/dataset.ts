@@ -59,6 +59,20 @@ export async function splitApart(
   return { train: await all.subset(indices(false)), val: await all.subset(indices(true)) };
 }
 
+/** The parts that a training began with, of the same photos. */
+export async function splitAgain(
+  all: Dataset,
+  { train, val }: { train: readonly number[]; val: readonly number[] },
+): Promise<{ train: Dataset; val: Dataset }> {
+  const places = new Map((await idsIn(all)).map((id, index) => [id, index]));
+  const part = (ids: readonly number[]): Promise<Dataset> => all.subset(ids.map((id) => places.get(id) ?? -1));
+  return { train: await part(train), val: await part(val) };
+}
+
+export async function idsIn(data: Dataset): Promise<number[]> {
+  return (await photosIn(data)).map(({ id }) => id);
+}
+
 /** The photos of a data set that datasetOf made, or of a part of it, in its order. */
 export async function photosIn(data: Dataset): Promise<{ id: number; label: number }[]> {
   return (await data.entries()).map(({ label, name }) => ({ id: Number(name), label }));

@@ -35,7 +35,7 @@ export async function adoptModel(
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,
   };
-  keepModel(next);
+  await keepModel(next);
   if (before && before !== next) await before.dispose();
 }
 
@@ -60,7 +60,7 @@ function share(of: unknown, key: string): number | null {
 export async function replaceModel(next: Model): Promise<void> {
   const before = model;
   model = next;
-  keepModel(next);
+  await keepModel(next);
   if (before && before !== next) await before.dispose();
 }
 

@@ -9,6 +9,7 @@ import { adoptModel, forgetModel } from './model';
 
 export async function openProject(): Promise<void> {
   const model = await openStore();
+  if (state.phase.value === 'interrupted') announce('A training was interrupted. It can go on.');
   if (!model) return;
   const { file, about } = model;
   try {
@@ -32,6 +33,7 @@ export async function newProject(): Promise<void> {
     state.diverged.value = null;
     state.report.value = null;
     state.trainedOn.value = null;
+    state.keptTraining.value = null;
     state.crossValidation.value = null;
     state.phase.value = 'idle';
   });

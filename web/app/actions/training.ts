@@ -17,6 +17,7 @@ import {
   history,
   isBusy,
   keptTraining,
+  keptTrainingFits,
   phase,
   preparing,
   progress,
@@ -33,17 +34,21 @@ import {
   type StepPoint,
 } from '../state';
 import { announce } from './announce';
-import { datasetOf, photosIn, splitApart } from './dataset';
+import { datasetOf, idsIn, photosIn, splitAgain, splitApart } from './dataset';
 import { clearErrors, messageOf, showError } from './errors';
 import { estimateIsDone } from './estimate';
 import { adoptModel } from './model';
+import { renameInModel } from './rename';
 import { obstacle } from './settings';
 
 /** How often the page redraws while it trains, in milliseconds. */
 const redrawEvery = 120;
 
-/** Writing the state of a large network takes a moment: of short epochs only some are kept. */
-const secondsBetweenStates = 2;
+/** So often the state of a training is written at most, and on the average no more bytes a second: disks and batteries are glad. */
+const leastSecondsBetweenStates = 2;
+const stateBytesPerSecond = 4e6;
+/** Weights, the best ones and two moments, in floats. */
+const stateBytesPerParameter = 16;
 
 let run: TrainingRun | null = null;
 let stopAsked = false;
@@ -57,21 +62,34 @@ export function train(): Promise<void> {
 
 /** Takes a training up again that was stopped, or that ended with its page. The images must be those it began with. */
 export async function goOn(): Promise<void> {
-  if (keptTraining.value) await trainFrom(keptTraining.value);
+  if (keptTraining.value && keptTrainingFits.value) await trainFrom(keptTraining.value);
+}
+
+/** Of an interrupted training nothing stays. */
+export function discardTraining(): void {
+  if (isBusy.value || !keptTraining.value) return;
+  keptTraining.value = null;
+  trainedOn.value = null;
+  history.value = { planned: 0, steps: [], epochs: [] };
+  clearErrors('training');
+  phase.value = 'idle';
+  announce('The training was discarded.');
 }
 
 async function trainFrom(kept: KeptTraining | null): Promise<void> {
   if (isBusy.value || reading.value) return;
   clearErrors('training');
-  const wrong = obstacle();
+  const wrong = kept ? null : obstacle();
   if (wrong) {
     showError('training', wrong);
     return;
   }
   const chosen = kept?.settings ?? settings.value;
   begin(kept?.history ?? { planned: chosen.epochs, steps: [], epochs: [] });
-  const learned = classes.value;
-  trainedOn.value = learned;
+  keptTraining.value = kept;
+  // Classes that were renamed since have their old names in the state; the model gets the new ones in the end.
+  const learned = kept?.classes ?? classes.value;
+  trainedOn.value = classes.value;
   const data: Dataset[] = [];
   let model: Model | undefined;
   try {
@@ -87,24 +105,29 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
     });
     data.push(all);
     if (stopAsked) {
-      phase.value = 'idle';
+      phase.value = kept ? 'interrupted' : 'idle';
       announce('Stopped before training began.');
       await model.dispose();
       return;
     }
-    const { train: trainPart, val } = await splitApart(all, chosen.validationSplit, chosen.seed);
+    const { train: trainPart, val } = kept
+      ? await splitAgain(all, kept.split)
+      : await splitApart(all, chosen.validationSplit, chosen.seed);
     data.push(trainPart, val);
+    const start = { classes: learned, split: { train: await idsIn(trainPart), val: await idsIn(val) } };
     // Training holds only the two parts from here on.
     await all.dispose();
     phase.value = 'training';
     announce(`Training on ${plural(trainPart.size, 'image')}.`);
-    const stopped = await runEpochs(model, trainPart, val, chosen, kept);
-    if (!stopped || diverged.value) keptTraining.value = null;
+    const stopped = await runEpochs(model, trainPart, val, { settings: chosen, ...start }, kept);
     if (val.size > 0) {
       report.value = await reportOf(model, val, learned, chosen);
       model.training = { ...model.training, ...recordOf(report.value) };
     }
     await adoptModel(model, { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` });
+    if (kept) renameInModel(newNames(learned));
+    // Not before the model is kept: a page that ends in between would have neither.
+    if (!stopped || diverged.value) keptTraining.value = null;
     phase.value = stopped ? 'stopped' : 'finished';
     announce(
       `${stopped ? 'Training was stopped' : 'Training has finished'}.${report.value ? ` Validation accuracy ${percent(report.value.accuracy)}.` : ''}`,
@@ -112,13 +135,22 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
   } catch (error) {
     await model?.dispose().catch(() => undefined);
     phase.value = 'failed';
-    if (!diverged.value) showError('training', messageOf(error));
+    if (diverged.value) keptTraining.value = null;
+    else showError('training', messageOf(error));
   } finally {
     run = null;
     progress.value = null;
     preparing.value = null;
     for (const part of data) void part.dispose().catch(() => undefined);
   }
+}
+
+/** Old names and new ones of the classes that were renamed since. */
+function newNames(before: readonly PhotoClass[]): ReadonlyMap<string, string> {
+  const now = new Map(classes.value.map(({ id, name }) => [id, name]));
+  return new Map(
+    before.map(({ id, name }) => [name, now.get(id) ?? name] as const).filter(([old, name]) => old !== name),
+  );
 }
 
 function begin(from: History): void {
@@ -169,9 +201,10 @@ async function runEpochs(
   model: Model,
   data: Dataset,
   val: Dataset,
-  chosen: Settings,
+  start: Pick<KeptTraining, 'settings' | 'classes' | 'split'>,
   kept: KeptTraining | null,
 ): Promise<boolean> {
+  const { settings: chosen } = start;
   const stepsPerEpoch = Math.ceil(data.size / chosen.batchSize);
   const imagesInAll = data.size * chosen.epochs;
   const steps: StepPoint[] = [...(kept?.history.steps ?? [])];
@@ -245,12 +278,14 @@ async function runEpochs(
     ...(kept && { resumeFrom: kept.state }),
     onStep,
     onEpoch,
-    stateSeconds: secondsBetweenStates,
+    stateSeconds: Math.max(
+      leastSecondsBetweenStates,
+      (model.summary().parameters * stateBytesPerParameter) / stateBytesPerSecond,
+    ),
     onState: ({ state }) => {
       keptTraining.value = {
+        ...start,
         state,
-        epochsDone: epochs.length,
-        settings: chosen,
         history: { planned: chosen.epochs, steps: [...steps], epochs: [...epochs] },
       };
     },

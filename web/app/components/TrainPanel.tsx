@@ -1,16 +1,16 @@
 // Step 2: one button with settings that suit the images; behind "Advanced" everything can be set. Then the curves, and how good it is.
 import type { JSX } from 'preact';
 import { changeSettings, obstacle } from '../actions/settings';
-import { goOn, pause, resume, stop, train } from '../actions/training';
+import { discardTraining, goOn, pause, resume, stop, train } from '../actions/training';
 import { specFor, inputInWords, offeredModel } from '../models';
 import {
   bestEpoch,
-  dataHasChanged,
   diverged,
   engineState,
   history,
   isBusy,
   keptTraining,
+  keptTrainingFits,
   phase,
   photoCount,
   preparing,
@@ -155,14 +155,51 @@ function Running(): JSX.Element {
 /** A training that has not finished, here or before the page was closed. */
 function GoOn(): JSX.Element | null {
   const kept = keptTraining.value;
-  if (!kept || isBusy.value || dataHasChanged.value) return null;
+  if (!kept || isBusy.value) return null;
+  const fits = keptTrainingFits.value;
+  const done = kept.history.epochs.length;
+  const { epochs } = kept.settings;
+  if (phase.value === 'stopped') {
+    return fits ? (
+      <div class="row">
+        <button type="button" class="button button--small" onClick={() => void goOn()}>
+          <Icon name="play" />
+          Go on after epoch {done} of {epochs}
+        </button>
+      </div>
+    ) : null;
+  }
+  const where = `epoch ${Math.min(done + 1, epochs)} of ${epochs}`;
   return (
-    <div class="row">
-      <button type="button" class="button button--small" onClick={() => void goOn()}>
-        <Icon name="play" />
-        Go on after epoch {kept.epochsDone} of {kept.settings.epochs}
-      </button>
-    </div>
+    <Notice kind="info">
+      {fits ? (
+        <p>
+          A training was interrupted. Nothing of it is lost up to the end of the curves below; it goes on from there,
+          with the settings it began with.
+        </p>
+      ) : (
+        <p>
+          The training that was interrupted ({where}) cannot go on: its images or classes have changed since. Undo the
+          changes, or train again.
+        </p>
+      )}
+      <div class="row">
+        {fits && (
+          <button type="button" class="button button--small" onClick={() => void goOn()}>
+            <Icon name="play" />
+            Go on with the training that was interrupted ({where})
+          </button>
+        )}
+        <button
+          type="button"
+          class="button button--quiet button--small"
+          aria-label="Discard the training that was interrupted"
+          onClick={discardTraining}
+        >
+          Discard
+        </button>
+      </div>
+    </Notice>
   );
 }
 

@@ -34,11 +34,10 @@ interface SavedProject extends Kept {
   readonly nextId: number;
 }
 
-export interface TrainingState {
-  /** What the engine gave to go on from. */
-  readonly bytes: Uint8Array;
-  /** What the page needs to go on: settings, curves, the split. Plain data. */
-  readonly about: unknown;
+/** Apart from the project: it is large, and written while a training is under way. */
+interface SavedTraining {
+  readonly format: number;
+  readonly training: state.KeptTraining;
 }
 
 let database: UseStore | null = null;
@@ -55,13 +54,15 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
   try {
     if (!(await isOurs())) throw new Error('the project is open in another tab; what you do in this one is not kept');
     database = createStore('pinhole', 'project');
-    const [saved, file] = await Promise.all([
+    const [saved, file, training] = await Promise.all([
       get<SavedProject>('project', database),
       get<Uint8Array>('model', database),
+      get<SavedTraining>('training', database),
     ]);
     const known = saved?.format === projectFormat ? saved : undefined;
     await openWith(true, known);
     if (known) restore(known);
+    if (known && training?.format === projectFormat) restoreTraining(training.training);
     if (file && known?.currentModel) model = { file, about: known.currentModel };
     startSaving();
   } catch (error) {
@@ -94,6 +95,19 @@ function restore(saved: SavedProject): void {
     }),
     // It is there again when its file has been read.
     currentModel: null,
+  });
+}
+
+/** A training that its page did not live to end, or that was stopped: the curves end where it can go on. */
+function restoreTraining(training: state.KeptTraining): void {
+  batch(() => {
+    state.keptTraining.value = training;
+    if (state.phase.value === 'stopped') return;
+    state.phase.value = 'interrupted';
+    state.history.value = training.history;
+    state.trainedOn.value = training.classes;
+    state.report.value = null;
+    state.bestEpoch.value = null;
   });
 }
 
@@ -135,6 +149,12 @@ function startSaving(): void {
     }
     isFirst = false;
   });
+  let isRestored = true;
+  effect(() => {
+    const training = state.keptTraining.value;
+    if (!isRestored) void keepTraining(training);
+    isRestored = false;
+  });
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'hidden') void save();
   });
@@ -163,22 +183,28 @@ async function writing(write: (into: UseStore) => Promise<void>): Promise<void> 
 }
 
 /** The model that classifies, to be there again after a reload. */
-export function keepModel(model: Model): void {
-  void writing(async (into) => set('model', await model.save(), into));
+export function keepModel(model: Model): Promise<void> {
+  return writing(async (into) => set('model', await model.save(), into));
 }
 
-/** Whole or not at all; the one before is gone. */
-export function saveTrainingState({ bytes, about }: TrainingState): Promise<void> {
-  return writing((into) => set('training', { bytes, about }, into));
-}
+let unwrittenTraining: state.KeptTraining | null | undefined;
+let isWritingTraining = false;
 
-export async function loadTrainingState(): Promise<TrainingState | null> {
-  await projectIsOpen;
-  return database ? ((await get<TrainingState>('training', database)) ?? null) : null;
-}
-
-export function clearTrainingState(): Promise<void> {
-  return writing((into) => del('training', into));
+/** One is written at a time; of those that come meanwhile the latest is next. */
+async function keepTraining(training: state.KeptTraining | null): Promise<void> {
+  unwrittenTraining = training;
+  if (isWritingTraining) return;
+  isWritingTraining = true;
+  while (unwrittenTraining !== undefined) {
+    const next: state.KeptTraining | null = unwrittenTraining;
+    unwrittenTraining = undefined;
+    await writing((into) =>
+      next
+        ? set('training', { format: projectFormat, training: next } satisfies SavedTraining, into)
+        : del('training', into),
+    );
+  }
+  isWritingTraining = false;
 }
 
 /** Deletes everything that is kept. */

@@ -1,0 +1,171 @@
+// A training outlives its page: after a reload or a crash it goes on, and ends as if nothing had happened.
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { serve } from '../../scripts/serve.mjs';
+import { engineReady, launch, openPage, photoFolder } from './page.mjs';
+
+/** Of one test: a page that hangs fails by itself. */
+const limit = { timeout: 240_000 };
+const epochs = 24;
+const goOn = new RegExp(`^Go on with the training that was interrupted \\(epoch \\d+ of ${epochs}\\)$`);
+const offer = (page) => page.getByRole('button', { name: goOn });
+const discard = (page) => page.getByRole('button', { name: 'Discard the training that was interrupted' });
+
+let browser, server, photos, whole;
+
+before(async () => {
+  [browser, server] = await Promise.all([launch(), serve({ port: 4296 })]);
+  photos = photoFolder(['fishes', 'monuments', 'tools'], 20);
+  // What an uninterrupted training gives.
+  const { page, close } = await begun();
+  await finished(page);
+  whole = await numbers(page);
+  await close();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+  photos?.remove();
+});
+
+/** A page that trains. */
+async function begun() {
+  const opened = await openPage(browser, server.url);
+  const { page } = opened;
+  // Leaving a training asks whether one means it.
+  page.on('dialog', (dialog) => dialog.accept());
+  await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+  await page.getByText('60 images in 3 classes').waitFor();
+  await page.getByText('Advanced', { exact: true }).click();
+  await page.getByLabel('Epochs', { exact: true }).fill(String(epochs));
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  return opened;
+}
+
+/** In the middle of the training, when some of it has been written. */
+async function inTheMiddle(page) {
+  await page.waitForFunction(() => {
+    const [, epoch] = /^Epoch (\d+) of/.exec(document.querySelector('#train .panel__summary')?.textContent ?? '') ?? [];
+    return Number(epoch) >= 4;
+  });
+  await page.waitForTimeout(500);
+  assert.ok(await page.getByRole('button', { name: 'Pause' }).isVisible(), 'the training was over too soon');
+}
+
+async function finished(page) {
+  await page.getByText(/^Trained in/).waitFor({ timeout: 120_000 });
+  await page.getByRole('button', { name: 'Train again' }).waitFor();
+}
+
+/** Every epoch's row of the table, but for its time. */
+async function numbers(page) {
+  const table = page.getByRole('region', { name: 'Numbers of every epoch' });
+  if (!(await table.isVisible())) await page.getByText('Numbers of every epoch').click();
+  return table
+    .getByRole('row')
+    .evaluateAll((all) =>
+      all.slice(1).map((row) => Array.from(row.cells, ({ textContent }) => textContent).slice(0, 5)),
+    );
+}
+
+/** The offer, checked against the curves that came back with it. */
+async function comesBack(page) {
+  await engineReady(page);
+  await page.getByText('60 images in 3 classes').waitFor();
+  await offer(page).waitFor();
+  const epoch = Number(/epoch (\d+) of/.exec(await offer(page).innerText())[1]);
+  const rows = await numbers(page);
+  assert.ok(rows.length >= 1 && rows.length < epochs, `${rows.length} epochs came back`);
+  assert.equal(epoch, rows.length + 1);
+  assert.deepEqual(rows, whole.slice(0, rows.length));
+}
+
+async function endsAsIfNothingHadHappened(page) {
+  await offer(page).click();
+  await finished(page);
+  assert.deepEqual(await numbers(page), whole);
+  assert.equal(await offer(page).count(), 0);
+  await page.reload();
+  await engineReady(page);
+  await page.getByRole('region', { name: 'Model in use' }).waitFor();
+  assert.deepEqual(await numbers(page), whole);
+  assert.equal(await offer(page).count(), 0);
+}
+
+test(
+  'a page that is reloaded in mid-training offers to go on, and the curves have every epoch once',
+  limit,
+  async () => {
+    const { page, close } = await begun();
+    await inTheMiddle(page);
+    await page.reload();
+    await comesBack(page);
+    // A renamed class is the same class to the training, and the model has its new name.
+    await page.getByRole('region', { name: 'Class tools' }).getByLabel('Class name').fill('hammers');
+    await page.keyboard.press('Enter');
+    await endsAsIfNothingHadHappened(page);
+    assert.deepEqual(await page.getByRole('list', { name: 'Classes it knows' }).getByRole('listitem').allInnerTexts(), [
+      'fishes',
+      'monuments',
+      'hammers',
+    ]);
+    await close();
+  },
+);
+
+test('a page that dies in mid-training has its training back in the next one', limit, async () => {
+  const { context, page, close } = await begun();
+  await inTheMiddle(page);
+  const session = await context.newCDPSession(page);
+  const died = page.waitForEvent('crash');
+  void session.send('Page.crash').catch(() => undefined);
+  await died;
+  await page.close();
+  const next = await context.newPage();
+  await next.goto(server.url);
+  await comesBack(next);
+  await endsAsIfNothingHadHappened(next);
+  await close();
+});
+
+test('a training whose images have changed cannot go on, says so, and can when that is undone', limit, async () => {
+  const { page, close } = await begun();
+  await inTheMiddle(page);
+  await page.reload();
+  await comesBack(page);
+  await page.getByRole('button', { name: 'Delete tools' }).click();
+  const misfit = page.getByText(
+    /^The training that was interrupted \(epoch \d+ of \d+\) cannot go on: its images or classes/,
+  );
+  await misfit.waitFor();
+  assert.equal(await offer(page).count(), 0);
+  await page.getByRole('button', { name: 'Undo', exact: true }).click();
+  await offer(page).waitFor();
+  assert.equal(await misfit.count(), 0);
+
+  await discard(page).click();
+  await offer(page).waitFor({ state: 'detached' });
+  assert.equal(await page.getByRole('img', { name: /^Loss\./ }).count(), 0);
+  await page.waitForTimeout(800);
+  await page.reload();
+  await engineReady(page);
+  await page.getByText('60 images in 3 classes').waitFor();
+  await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+  assert.equal(await discard(page).count(), 0);
+  await close();
+});
+
+test('another training takes the place of an interrupted one', limit, async () => {
+  const { page, close } = await begun();
+  await inTheMiddle(page);
+  await page.reload();
+  await comesBack(page);
+  await page.getByText('Advanced', { exact: true }).click();
+  await page.getByLabel('Epochs', { exact: true }).fill('2');
+  await page.getByRole('button', { name: 'Train again' }).click();
+  await finished(page);
+  assert.equal((await numbers(page)).length, 2);
+  assert.equal(await offer(page).count(), 0);
+  await close();
+});
