@@ -153,7 +153,11 @@ const networks = {
   threeconv: network('threeconv', '3-conv 128 b32', 'tests/bench/networks/three_conv.json', 10, 32),
   fashion: network('fashion', 'fashion_cnn 28 b128', 'models/fashion_cnn.json', 10, 128),
 };
+const transfer = network('transfer', 'TransferCNN 224 b1', 'models/transfer.json', 10, 1);
+/** Those that are trained whole. */
 export const networkList = Object.values(networks);
+/** All that rows use. */
+export const allNetworks = [...networkList, transfer];
 
 /** A row: a network and what is done with it. `latency` shows milliseconds. */
 export const rows = [
@@ -181,4 +185,5 @@ export const rows = [
     images: 64,
     latency: true,
   },
+  { ...transfer, name: 'transfer-latency', network: 'transfer', kind: 'infer', images: 16, latency: true },
 ];

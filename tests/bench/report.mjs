@@ -139,7 +139,7 @@ export function printOthers({ memory, loading, download }) {
 
 const goalLine = ({ title, target, unit, measured, reached }) => [
   title,
-  `${/B$/.test(unit) ? 'under' : 'at least'} ${target} ${unit}`,
+  `${/B$|ms/.test(unit) ? 'under' : 'at least'} ${target} ${unit}`,
   measured === undefined ? 'not measured' : `${number(measured)} ${unit}`,
   reached === undefined ? '' : reached ? 'reached' : 'MISSED',
 ];

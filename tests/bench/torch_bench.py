@@ -8,21 +8,73 @@ import sys
 import time
 
 
-def build(spec, classes):
-    """The network up to its logits, from a spec in Pinhole's format."""
+def sides(layer, height, width):
+    """Padding (left, right, top, bottom) and the output's sides of a convolution or a pooling; "same" is TensorFlow's."""
+    size, stride, pad = layer["kernel_size"], layer.get("stride", 1), layer.get("padding", 0)
+    padding, out = [], []
+    for side in (width, height):
+        if pad == "same":
+            result = -(-side // stride)
+            total = max((result - 1) * stride + size - side, 0)
+            padding += [total // 2, total - total // 2]
+        else:
+            result = (side + 2 * pad - size) // stride + 1
+            padding += [pad, pad]
+        out.append(result)
+    return padding, out[1], out[0]
+
+
+def chain(list_of_layers, channels, height, width, classes):
+    """The layers up to the logits, as one module, and the shape they give."""
+    import torch
     from torch import nn
 
-    height, width, channels = spec["input"]
+    class Normalize(nn.Module):
+        def __init__(self, mean, std):
+            super().__init__()
+            for name, values in (("mean", mean), ("std", std)):
+                self.register_buffer(name, torch.tensor(values)[None, :, None, None])
+
+        def forward(self, x):
+            return (x - self.mean) / self.std
+
+    class Residual(nn.Module):
+        def __init__(self, body):
+            super().__init__()
+            self.body = body
+
+        def forward(self, x):
+            return x + self.body(x)
+
     layers = []
-    for layer in spec["layers"]:
+    for layer in list_of_layers:
         kind = layer["type"]
         if kind == "Conv2d":
-            size, pad, stride = layer["kernel_size"], layer.get("padding", 0), layer.get("stride", 1)
-            layers.append(nn.Conv2d(channels, layer["out_channels"], size, stride=stride, padding=pad))
-            channels = layer["out_channels"]
-            height, width = ((side + 2 * pad - size) // stride + 1 for side in (height, width))
+            padding, after_height, after_width = sides(layer, height, width)
+            if padding[0] != padding[1] or padding[2] != padding[3]:
+                layers.append(nn.ZeroPad2d(padding))
+                padding = [0, 0, 0, 0]
+            layers.append(
+                nn.Conv2d(
+                    channels,
+                    layer["out_channels"],
+                    layer["kernel_size"],
+                    stride=layer.get("stride", 1),
+                    padding=(padding[2], padding[0]),
+                    groups=layer.get("groups", 1),
+                )
+            )
+            channels, height, width = layer["out_channels"], after_height, after_width
         elif kind == "ReLU":
             layers.append(nn.ReLU(inplace=True))
+        elif kind == "ReLU6":
+            layers.append(nn.ReLU6(inplace=True))
+        elif kind == "Normalize":
+            layers.append(Normalize(layer["mean"], layer["std"]))
+        elif kind == "BatchNorm2d":
+            layers.append(nn.BatchNorm2d(channels, affine=layer.get("affine", True)))
+        elif kind == "Residual" and "shortcut" not in layer:
+            layers.append(Residual(chain(layer["body"], channels, height, width, classes)[0]))
         elif kind == "MaxPool2d":
             layers.append(nn.MaxPool2d(layer["kernel_size"], layer.get("stride", layer["kernel_size"])))
             height, width = height // layer["kernel_size"], width // layer["kernel_size"]
@@ -38,7 +90,14 @@ def build(spec, classes):
             channels = outputs
         elif kind not in ("Softmax", "Sigmoid"):
             raise ValueError(f"no PyTorch layer for {kind}")
-    return nn.Sequential(*layers), channels == 1
+    return nn.Sequential(*layers), channels
+
+
+def build(spec, classes):
+    """The network up to its logits, from a spec in Pinhole's format, and whether it has one output."""
+    height, width, channels = spec["input"]
+    model, outputs = chain(spec["layers"], channels, height, width, classes)
+    return model, outputs == 1
 
 
 class Run:
