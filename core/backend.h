@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "parameter.h"
@@ -64,6 +65,10 @@ class Backend {
   /// The name and what it runs on, for people: "xnnpack + simd (avx512), 2 threads".
   virtual std::string description() const;
   ThreadPool& pool() { return pool_; }
+
+  /// Which body of a convolution ran, and how often: {"xnnpack conv2d_forward", 3}. In the order of their first run.
+  using Paths = std::vector<std::pair<std::string_view, std::uint64_t>>;
+  const Paths& paths() const { return paths_; }
 
   // b may be null.
   virtual void conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
@@ -121,12 +126,15 @@ class Backend {
                          real* m, real* v);
 
  protected:
+  /// Counts a run; `path` outlives the backend.
+  void took(std::string_view path);
   /// At least `count` values that live until the next call with the same slot; contents are arbitrary.
   real* scratch(int slot, std::size_t count);
 
  private:
   ThreadPool pool_;
   std::vector<Buffer> scratch_;
+  Paths paths_;
 };
 
 /// `name`: "reference", "simd", "xnnpack", or "auto" for the fastest that this build has. `threads` 0 means one per core.

@@ -100,7 +100,7 @@ void add_options(CLI::App& app, Options& options) {
 
   app.add_option("--data", options.data, "Folder of labelled images")->required()->type_name("DIR");
   app.add_option("--model", options.model,
-                 "A spec's path, or its name in models/ (default: multiclass_cnn, for IDX files "
+                 "A spec's path, or its name in models/ (default: transfer, for IDX files "
                  "fashion_cnn)")
       ->type_name("SPEC.json");
   app.add_option("--out", options.out, "Where the trained model is saved")
@@ -598,7 +598,7 @@ int train(Options options, const Json& given) {
 
   const std::filesystem::path spec_path = find_model_spec(!options.model.empty() ? options.model
                                                           : folder.idx           ? "fashion_cnn"
-                                                                       : "multiclass_cnn");
+                                                                                 : "transfer");
   const Json spec = read_json(spec_path);
   const std::optional<std::filesystem::path> recipe = recipe_file(options.recipe, spec_path);
   options.trainer = recipe_from_json(

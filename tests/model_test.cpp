@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <utility>
 
 #include "check_layer.h"
 #include "json.h"
@@ -440,5 +445,76 @@ TEST(Model, explains_with_the_gradient_of_the_last_map) {
   flat.backward(x, output_gradient(flat, 1));
   EXPECT_EQ(flat.last_map().activation, nullptr);
 }
+
+#ifndef PINHOLE_DOUBLE
+
+namespace {
+
+/// What a training step and then a prediction of one batch ran, as {body: times}.
+std::map<std::string, int> paths_of(const std::string& layers, std::string_view backend,
+                                    bool predict = false) {
+  Model model = make(layers, backend);
+  const Tensor x = input(3);
+  if (predict) {
+    model.forward(x);
+  } else {
+    gradients(model, x, output_gradient(model, 3), nullptr);
+  }
+  std::map<std::string, int> all;
+  for (const auto& [path, times] : model.backend().paths())
+    all[std::string(path)] = static_cast<int>(times);
+  return all;
+}
+
+const char* const kDepthwise = R"([
+  {"type": "Conv2d", "out_channels": 8, "kernel_size": 3, "stride": 2, "padding": 1}, {"type": "ReLU6"},
+  {"type": "Conv2d", "out_channels": 8, "kernel_size": 3, "padding": 1, "groups": 8}, {"type": "ReLU6"},
+  {"type": "AdaptiveAvgPool2d", "output_size": 1}, {"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}])";
+
+}  // namespace
+
+TEST(FastPaths, a_block_of_conv_relu_and_pool_is_one_pass_and_the_first_has_no_input_gradient) {
+  using Expected = std::map<std::string, int>;
+  for (const char* backend : {"simd", "xnnpack"}) {
+    EXPECT_EQ(paths_of(kFused, backend), (Expected{{"simd conv2d_relu_max_pool2d_forward", 1},
+                                                   {"simd sparse conv2d_backward_weight", 1}}));
+    EXPECT_EQ(paths_of(kDeep, backend), (Expected{{"simd conv2d_relu_max_pool2d_forward", 2},
+                                                  {"simd sparse conv2d_backward_weight", 2},
+                                                  {"simd sparse conv2d_backward_input", 1}}));
+  }
+}
+
+TEST(FastPaths, depthwise_convolutions_have_kernels_of_their_own) {
+  using Expected = std::map<std::string, int>;
+  EXPECT_EQ(paths_of(kDepthwise, "simd"), (Expected{{"simd conv2d_forward", 1},
+                                                    {"simd depthwise conv2d_forward", 1},
+                                                    {"simd conv2d_backward_weight", 1},
+                                                    {"simd depthwise conv2d_backward_weight", 1},
+                                                    {"simd depthwise conv2d_backward_input", 1}}));
+}
+
+TEST(FastPaths,
+     xnnpack_runs_forward_and_the_input_gradient_of_every_convolution_that_is_not_fused) {
+  using Expected = std::map<std::string, int>;
+  EXPECT_EQ(paths_of(kDepthwise, "xnnpack"), (Expected{{"xnnpack conv2d_forward", 2},
+                                                       {"simd conv2d_backward_weight", 1},
+                                                       {"simd depthwise conv2d_backward_weight", 1},
+                                                       {"xnnpack conv2d_backward_input", 1}}));
+  EXPECT_EQ(paths_of(kPretrained, "xnnpack", true), (Expected{{"xnnpack conv2d_forward", 2}}));
+}
+
+TEST(FastPaths, the_lessons_networks_take_them) {
+  for (const char* file : {"binary_cnn", "multiclass_cnn", "fashion_cnn"}) {
+    std::ifstream in(std::filesystem::path(PINHOLE_SOURCE_DIR) / "models" / text(file, ".json"));
+    std::ostringstream spec;
+    spec << in.rdbuf();
+    Model model(parse_json(spec.str(), file), 2, make_backend("auto", 1));
+    for (const auto& [pass, name] : {std::pair{Pass::kTrain, "train"}, {Pass::kPredict, "predict"}})
+      EXPECT_TRUE(model.steps(pass)[0].starts_with("Conv2d+ReLU+MaxPool2d "))
+          << file << ' ' << name;
+  }
+}
+
+#endif
 
 }  // namespace pinhole

@@ -53,6 +53,16 @@ std::string Backend::description() const {
   return text(name(), ", ", threads, threads == 1 ? " thread" : " threads");
 }
 
+void Backend::took(std::string_view path) {
+  for (auto& [name, times] : paths_) {
+    if (name == path) {
+      ++times;
+      return;
+    }
+  }
+  paths_.emplace_back(path, 1);
+}
+
 real* Backend::scratch(int slot, std::size_t count) {
   const auto i = static_cast<std::size_t>(slot);
   if (scratch_.size() <= i) scratch_.resize(i + 1);
@@ -62,6 +72,7 @@ real* Backend::scratch(int slot, std::size_t count) {
 
 void Backend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
                              const Parameter* b, real* y, OpSlot& /*op*/) {
+  took("reference conv2d_forward");
   const real* weight = w.value.data();
   const std::size_t pixels = index(g.n, g.oh, 0) * static_cast<std::size_t>(g.ow);
   for (std::size_t i = 0; i < pixels; ++i) {
@@ -82,6 +93,7 @@ void Backend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Param
 
 void Backend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,
                                     real* dx, OpSlot& /*op*/) {
+  took("reference conv2d_backward_input");
   const real* weight = w.value.data();
   const std::size_t count = Shape{g.n, g.h, g.w, g.c}.size();
   for (std::size_t i = 0; i < count; ++i) dx[i] = 0;
@@ -94,6 +106,7 @@ void Backend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, con
 
 void Backend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,
                                      real beta, real* dw, real* db) {
+  took("reference conv2d_backward_weight");
   const int ic = g.c / g.groups;
   const std::size_t weights =
       index(g.oc, g.kh, 0) * static_cast<std::size_t>(g.kw) * static_cast<std::size_t>(ic);
@@ -115,6 +128,7 @@ void Backend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, con
 void Backend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const real* x,
                                              const Parameter& w, const Parameter* b, real* y,
                                              std::uint8_t* winner, OpSlot& op) {
+  took("reference conv2d_relu_max_pool2d_forward");
   const int ph = g.oh / 2, pw = g.ow / 2;
   const std::size_t oc = static_cast<std::size_t>(g.oc);
   const std::size_t row = static_cast<std::size_t>(g.ow) * oc;
@@ -150,6 +164,7 @@ void Backend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const rea
                                               const Parameter& w, const real* dy,
                                               const std::uint8_t* winner, real* dx, real beta,
                                               real* dw, real* db, OpSlot& op) {
+  took("reference conv2d_relu_max_pool2d_backward");
   const int ph = g.oh / 2, pw = g.ow / 2;
   const std::size_t oc = static_cast<std::size_t>(g.oc);
   const std::size_t row = static_cast<std::size_t>(g.ow) * oc;

@@ -350,6 +350,7 @@ void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const P
                                  const Parameter* b, real* y, OpSlot& op) {
   Pass& p = state_of(op, kernels_).forward;
   prepare(p, g, false, w, kernels_);
+  took(p.depthwise ? "simd depthwise conv2d_forward" : "simd conv2d_forward");
   run_pass(
       pool(), kernels_, p, x, b != nullptr ? b->value.data() : nullptr, y,
       [&](std::size_t share) { return scratch(simd::kBand, share * as_size(pool().threads())); });
@@ -359,6 +360,7 @@ void SimdBackend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy,
                                         real* dx, OpSlot& op) {
   Pass& p = state_of(op, kernels_).input;
   prepare(p, g, true, w, kernels_);
+  took(p.depthwise ? "simd depthwise conv2d_backward_input" : "simd conv2d_backward_input");
   run_pass(pool(), kernels_, p, dy, nullptr, dx, [&](std::size_t share) {
     return scratch(simd::kBand, share * as_size(pool().threads()));
   });
@@ -369,6 +371,7 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
                                                  std::uint8_t* winner, OpSlot& op) {
   if (g.groups == g.c && g.groups == g.oc)
     return Backend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
+  took("simd conv2d_relu_max_pool2d_forward");
   Pass& p = state_of(op, kernels_).forward;
   prepare(p, g, false, w, kernels_);
   const Phase& phase = p.phases.front();
@@ -495,6 +498,7 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
   const bool depthwise = g.groups == g.c && g.groups == g.oc;
   if (depthwise && g.kh * g.kw > kMostTaps)
     return Backend::conv2d_backward_weight(g, x, dy, beta, dw, db);
+  took(depthwise ? "simd depthwise conv2d_backward_weight" : "simd conv2d_backward_weight");
   const int c = g.c / g.groups, oc = g.oc / g.groups;
   const XBand band = x_band(g);
   const double row_work = static_cast<double>(g.ow) * g.kh * g.kw * c * g.oc;
@@ -600,8 +604,11 @@ void SimdBackend::conv2d_relu_max_pool2d_backward(const Conv2dGeometry& g, const
       sparse_weight && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1;
   if (!sparse_weight || (dx != nullptr && !sparse_input))
     return Backend::conv2d_relu_max_pool2d_backward(g, x, w, dy, winner, dx, beta, dw, db, op);
+  took("simd sparse conv2d_backward_weight");
   sparse_backward_weight(g, x, dy, winner, beta, dw, db);
-  if (dx != nullptr) sparse_backward_input(g, w, dy, winner, dx, op);
+  if (dx == nullptr) return;
+  took("simd sparse conv2d_backward_input");
+  sparse_backward_input(g, w, dy, winner, dx, op);
 }
 
 void SimdBackend::sparse_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,

@@ -71,6 +71,7 @@ class XnnpackBackend final : public SimdBackend {
     Packed& p = state_of(op).forward;
     if (!keep(p, g, w, b)) make_forward(p, g, w, b);
     if (p.refused) return SimdBackend::conv2d_forward(g, x, w, b, y, op);
+    took("xnnpack conv2d_forward");
     if (p.geometry.n != g.n) {
       std::size_t alignment = 0, oh = 0, ow = 0;
       check(xnn_reshape_convolution2d_nhwc_f32(p.op.get(), as_size(g.n), as_size(g.h), as_size(g.w),
@@ -96,6 +97,7 @@ class XnnpackBackend final : public SimdBackend {
     Packed& p = state_of(op).input;
     if (!keep(p, g, w, nullptr)) make_input(p, g, w);
     if (p.refused) return SimdBackend::conv2d_backward_input(g, dy, w, dx, op);
+    took("xnnpack conv2d_backward_input");
     if (p.geometry.n != g.n) {
       std::size_t h = 0, width = 0;
       // Rows and columns at the end that no window reached.

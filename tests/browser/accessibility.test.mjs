@@ -161,7 +161,7 @@ test(
     await tabTo(page, /^Choose a picture to classify$/);
     await page.keyboard.press('Enter');
     await (await chosen).setFiles(path.join(samples, 'tools/wrench.jpg'));
-    await page.getByRole('region', { name: 'Result' }).getByRole('img', { name: 'wrench.jpg' }).waitFor();
+    await page.getByRole('region', { name: 'Result' }).getByRole('img', { name: 'wrench.jpg', exact: true }).waitFor();
 
     const saved = page.waitForEvent('download');
     await tabTo(page, /^Save the model$/);

@@ -102,7 +102,7 @@ export async function classify(page, file) {
   await page.getByLabel('Choose a picture to classify').setInputFiles(file);
   await page
     .getByRole('region', { name: 'Result' })
-    .getByRole('img', { name: path.basename(file) })
+    .getByRole('img', { name: path.basename(file), exact: true })
     .waitFor();
   return shownProbabilities(page);
 }
