@@ -456,8 +456,17 @@ TEST_F(CommandLine, idx_files_train_and_their_t10k_part_validates) {
 TEST_F(CommandLine, models_are_found_by_name) {
   make_class("two/cats", 200, 40, 40, 3);
   make_class("two/dogs", 40, 40, 200, 3);
-  EXPECT_CONTAINS(train({"--data", "two", "--out", "m", "--epochs", "1"}).out,
-                  "MultiClassCNN, input 224x224x3");
+  // Photos without --model start from the pretrained trunk, or are told how it is made.
+  const Result pretrained = train({"--data", "two", "--out", "m", "--epochs", "1"});
+  if (fs::exists(fs::path(PINHOLE_SOURCE_DIR) / "models/mobilenet_v2_trunk.safetensors")) {
+    EXPECT_CONTAINS(pretrained.out, "TransferCNN, input 224x224x3");
+  } else {
+    expect_one_sentence(pretrained, "native_train",
+                        {"mobilenet_v2_trunk.safetensors", "`npm run build` makes them"});
+  }
+  EXPECT_CONTAINS(
+      train({"--data", "two", "--out", "m", "--epochs", "1", "--model", "multiclass_cnn"}).out,
+      "MultiClassCNN, input 224x224x3");
   EXPECT_CONTAINS(
       train({"--data", "two", "--out", "m", "--epochs", "1", "--model", "binary_cnn"}).out,
       "BinaryCNN, input 224x224x3");
@@ -720,7 +729,8 @@ TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
                          mount("tmpfs", path("disk").c_str(), "tmpfs", 0, "size=64k") == 0;
     if (!mounted) _exit(2);
     write_text(path("disk/m"), "what was there before");
-    const Result early = train({"--data", "colours", "--out", "disk/m", "--epochs", "1"});
+    const Result early = train(
+        {"--data", "colours", "--model", "multiclass_cnn", "--out", "disk/m", "--epochs", "1"});
     // Nearly full: what is left does not hold even the small model.
     write_text(path("disk/filler"), std::string(60 * 1024, 'x'));
     const Result late =

@@ -8,7 +8,16 @@ import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build } from '../../scripts/build.mjs';
 import { Failure, filesBelow, heading, main, mustRun, root, setUp } from '../../scripts/lib.mjs';
-import { allNetworks, chromiumRunner, columns, nativeRunner, networkList, nodeRunner, rows, torchRunner } from './columns.mjs';
+import {
+  allNetworks,
+  chromiumRunner,
+  columns,
+  nativeRunner,
+  networkList,
+  nodeRunner,
+  rows,
+  torchRunner,
+} from './columns.mjs';
 import { judgeGoals } from './goals.mjs';
 import { fetchPeers, installed, modules } from './peers.mjs';
 import { htmlReport, printGoals, printKernels, printOthers, printSpeed } from './report.mjs';
