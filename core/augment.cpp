@@ -277,9 +277,9 @@ int whole(Rng& rng, int bound) {
 int rounded(double value) { return static_cast<int>(std::nearbyint(value)); }
 
 /// One transform's spec, read with checks.
-class Parameters {
+class Parameters : public JsonReader {
  public:
-  Parameters(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
+  using JsonReader::JsonReader;
 
   double number(const char* key, double fallback, double least, double most) {
     const Json* found = find(key);
@@ -320,17 +320,6 @@ class Parameters {
     }
     return word;
   }
-  const Json* find(const char* key) {
-    used_.emplace_back(key);
-    const auto found = object_.find(key);
-    return found == object_.end() ? nullptr : &*found;
-  }
-  void check_all_used() const {
-    for (const auto& item : object_.items()) {
-      if (item.key() != "type" && std::find(used_.begin(), used_.end(), item.key()) == used_.end())
-        throw Error(text(where_, " has no parameter \"", item.key(), '"'));
-    }
-  }
 
  private:
   double checked(const char* key, const Json& value, double least, double most) const {
@@ -340,13 +329,6 @@ class Parameters {
       fail(key, text("a number from ", Json(least).dump(), " to ", Json(most).dump()), value);
     return value.get<double>();
   }
-  [[noreturn]] void fail(const char* key, std::string_view expected, const Json& got) const {
-    throw Error(text(where_, ": \"", key, "\" expected ", expected, ", got ", got.dump()));
-  }
-
-  const Json& object_;
-  std::string where_;
-  std::vector<std::string> used_;
 };
 
 class RandomHorizontalFlip final : public Transform {
@@ -560,7 +542,8 @@ Augmentation::Augmentation(const Json& list, std::string_view what)
       for (const Kind& k : kKinds) known += text(known.empty() ? "" : ", ", k.type);
       throw Error(text(what, ": unknown transform \"", type, "\"; known are ", known));
     }
-    Parameters parameters(entry, text(what, " [", type, " #", transforms_.size() + 1, ']'));
+    Parameters parameters(entry, text(what, " [", type, " #", transforms_.size() + 1, ']'),
+                          {"type"});
     transforms_.push_back(kind->make(parameters));
     parameters.check_all_used();
   }

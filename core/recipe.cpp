@@ -10,12 +10,9 @@ namespace pinhole {
 
 namespace {
 
-/// One object of a recipe, read key by key; in the end no key may be left over.
-class Reader {
+class Reader : public JsonReader {
  public:
-  Reader(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) throw Error(text(where_, " expected an object, got ", object.dump()));
-  }
+  using JsonReader::JsonReader;
 
   template <class Whole>
   void whole(const char* key, Whole& value, std::uint64_t least, std::uint64_t largest) {
@@ -47,25 +44,6 @@ class Reader {
     if (!found->is_string()) fail(key, "a name", *found);
     value = found->get<std::string>();
   }
-  const Json* find(const char* key) {
-    used_.emplace_back(key);
-    const auto found = object_.find(key);
-    return found == object_.end() ? nullptr : &*found;
-  }
-  void check_all_used() const {
-    for (const auto& item : object_.items()) {
-      if (std::find(used_.begin(), used_.end(), item.key()) == used_.end())
-        throw Error(text(where_, " has a key \"", item.key(), "\" that nothing knows"));
-    }
-  }
-  [[noreturn]] void fail(const char* key, std::string_view expected, const Json& got) const {
-    throw Error(text(where_, ": \"", key, "\" expected ", expected, ", got ", got.dump()));
-  }
-
- private:
-  const Json& object_;
-  std::string where_;
-  std::vector<std::string> used_;
 };
 
 constexpr std::uint64_t kLargestInt = 2'147'483'647;

@@ -260,7 +260,7 @@ TEST(Augmentation, MistakesAreNamed) {
   EXPECT_EQ(says(R"([{"type": "RandomErasing"}, {"type": "RandomHorizontalFlip", "p": 2}])"),
             "r.json [RandomHorizontalFlip #2]: \"p\" expected a number from 0.0 to 1.0, got 2");
   EXPECT_EQ(says(R"([{"type": "RandomCrop", "pad": 2}])"),
-            "r.json [RandomCrop #1] has no parameter \"pad\"");
+            "r.json [RandomCrop #1] has a key \"pad\" that nothing knows");
   EXPECT_EQ(
       says(R"([{"type": "RandomAffine", "degrees": [30, -30]}])"),
       "r.json [RandomAffine #1]: \"degrees\" expected the smaller number first, got [30,-30]");
