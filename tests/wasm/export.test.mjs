@@ -30,6 +30,7 @@ const classes = ['red', 'grün', 'blue'];
 
 test('the module and native_export write the same files', async () => {
   const model = await pinhole.createModel(tinySpec(), { classes, seed: 5 });
+  model.training = { options: { epochs: 3 } };
   const file = path.join(folder, 'tiny.safetensors');
   writeFileSync(file, await model.save());
   const native = async (format, out) => {

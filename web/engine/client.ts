@@ -508,7 +508,11 @@ export class Model {
    * metadata under `classes`.
    */
   exportOnnx(options: OnnxOptions = {}): Promise<Uint8Array> {
-    return this.connection.call('exportOnnx', { model: this.handle, form: options.form ?? 'network' });
+    return this.connection.call('exportOnnx', {
+      model: this.handle,
+      form: options.form ?? 'network',
+      training: this.training,
+    });
   }
 
   /**

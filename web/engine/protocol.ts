@@ -65,7 +65,7 @@ export interface Calls {
   };
   loadModel: { takes: { file: Uint8Array | ArrayBuffer | Blob; name: string }; gives: ModelCreated };
   saveModel: { takes: { model: Handle; training: TrainingRecord }; gives: Uint8Array };
-  exportOnnx: { takes: { model: Handle; form: OnnxForm }; gives: Uint8Array };
+  exportOnnx: { takes: { model: Handle; form: OnnxForm; training: TrainingRecord }; gives: Uint8Array };
   exportTorch: { takes: { model: Handle; weights: string }; gives: string };
   classify: { takes: { model: Handle; image: ImageSource }; gives: Prediction[] };
   heatMap: { takes: { model: Handle; image: ImageSource; label: number | string }; gives: HeatMap };

@@ -323,10 +323,17 @@ const answers: Answers = {
     return modelOf(model).core.save(JSON.stringify(training));
   },
 
-  exportOnnx({ model, form }) {
+  exportOnnx({ model, form, training }) {
     if (form !== 'network' && form !== 'classifier')
       throw new Error(`form expected 'network' or 'classifier', got ${JSON.stringify(form)}`);
-    return modelOf(model).core.exportOnnx(form === 'classifier');
+    // The record is kept on the other side: a model from a file has it, and its ONNX file too.
+    const { core, backend } = started();
+    const withRecord = core.Model.load(backend, modelOf(model).core.save(JSON.stringify(training)), 'the model');
+    try {
+      return withRecord.exportOnnx(form === 'classifier');
+    } finally {
+      withRecord.delete();
+    }
   },
 
   exportTorch({ model, weights }) {
