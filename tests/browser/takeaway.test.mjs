@@ -1,12 +1,13 @@
 // What one takes away: the page in one file, opened from the disk, and the model card.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { serve } from '../../scripts/serve.mjs';
-import { assertClose, classify, launch, openPage, photoFolder, samples } from './page.mjs';
+import { assertClose, classify, launch, native, openPage, photoFolder, samples } from './page.mjs';
 import { importSource } from './source.mjs';
 
 /** Of one test: a page that hangs fails by itself. */
@@ -45,7 +46,7 @@ async function withModel() {
 async function saved(page, button) {
   const [download] = await Promise.all([
     page.waitForEvent('download'),
-    page.getByRole('button', { name: button }).click(),
+    page.getByRole('button', { name: button, exact: true }).click(),
   ]);
   const file = path.join(scratch, download.suggestedFilename());
   await download.saveAs(file);
@@ -164,6 +165,39 @@ test('the model card is filled in with counts, split, seed and results with thei
   assert.match(card, /Confusion matrix/);
   assert.ok(!/undefined|NaN|\[object/.test(card), card);
   await close();
+});
+
+test('ONNX files and the Python source are those that native_export makes of the saved model', limit, async () => {
+  const { page, close } = await withModel();
+  const model = await saved(page, 'Save the model');
+  const files = {
+    'onnx-classifier': await saved(page, 'Save as ONNX'),
+    onnx: await saved(page, 'Save the bare network as ONNX'),
+  };
+  await page.getByRole('button', { name: 'See it in PyTorch' }).click();
+  const dialog = page.getByRole('dialog', { name: 'In PyTorch' });
+  const shown = await dialog.getByRole('region', { name: 'Python source' }).innerText();
+  files.torch = await saved(page, 'Save MultiClassCNN.py');
+  assert.equal(path.basename(await saved(page, 'Save MultiClassCNN.safetensors')), path.basename(model));
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await close();
+
+  assert.deepEqual(
+    Object.values(files).map((file) => path.basename(file)),
+    ['MultiClassCNN-classifier.onnx', 'MultiClassCNN.onnx', 'MultiClassCNN.py'],
+  );
+  mkdirSync(path.join(scratch, 'native'));
+  for (const [format, file] of Object.entries(files)) {
+    const expected = path.join(scratch, 'native', path.basename(file));
+    await native('native_export', '--model', model, '--format', format, '--out', expected);
+    assert.ok(readFileSync(file).equals(readFileSync(expected)), `${format} differs from native_export's`);
+  }
+  const source = readFileSync(files.torch, 'utf8');
+  assert.equal(shown.trim(), source.trim());
+  assert.match(source, /^class MultiClassCNN\(nn\.Module\):$/m);
+  assert.match(source, /"MultiClassCNN\.safetensors"/);
+  execFileSync('python3', ['-c', 'import ast, sys; ast.parse(open(sys.argv[1]).read())', files.torch]);
 });
 
 test('a card of a model that tells nothing about its training says so', async () => {

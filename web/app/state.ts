@@ -85,6 +85,9 @@ export const engineState = signal<EngineState>({ status: 'starting' });
 
 export type ModelId = 'transfer' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn';
 export type OptimizerName = 'adam' | 'adamw' | 'sgd';
+export type ScheduleName = 'constant' | 'cosine' | 'one_cycle';
+/** Ways to change training images at random (augmentations.ts). */
+export type AugmentationId = 'mirror' | 'crop' | 'turn' | 'colour' | 'cover';
 
 export interface Settings {
   readonly model: ModelId;
@@ -98,6 +101,13 @@ export interface Settings {
   readonly optimizer: OptimizerName;
   readonly momentum: number;
   readonly weightDecay: number;
+  readonly schedule: ScheduleName;
+  /** Epochs in which the learning rate rises; one-cycle has its own rise. */
+  readonly warmupEpochs: number;
+  readonly labelSmoothing: number;
+  readonly augmentations: readonly AugmentationId[];
+  /** Epochs without a better validation after which it ends; 0: none. */
+  readonly patience: number;
   readonly validationSplit: number;
   readonly seed: number;
 }
@@ -111,6 +121,17 @@ export const suggestedSettings = computed(() =>
   ),
 );
 export const settings = computed<Settings>(() => ({ ...suggestedSettings.value, ...chosenSettings.value }));
+
+/** One photo as a training with these settings may see it, time and again. */
+export interface AugmentPreview {
+  readonly name: string;
+  readonly looks: readonly {
+    readonly data: Uint8ClampedArray<ArrayBuffer>;
+    readonly width: number;
+    readonly height: number;
+  }[];
+}
+export const augmentPreview = signal<AugmentPreview | null>(null);
 
 /** What a training with these settings will take on this device, from a short measurement. */
 export type Estimate =
@@ -302,6 +323,9 @@ export interface ShownHeatMap {
 }
 export const showsHeatMap = signal(false);
 export const heatMap = signal<ShownHeatMap | null>(null);
+
+/** The model as Python, while it is shown. */
+export const torchSource = signal<{ readonly text: string; readonly fileName: string } | null>(null);
 
 /** What is being put together to be taken away. */
 export const takingAway = signal<string | null>(null);

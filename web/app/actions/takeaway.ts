@@ -1,6 +1,6 @@
 // Other ways to take the model away than its file: a page that classifies, and a card that says what it is.
 import { percent } from '../components/words';
-import { currentModel, takingAway } from '../state';
+import { currentModel, takingAway, torchSource } from '../state';
 import { htmlFile } from '../takeaway/html';
 import runtimeUrl from '../takeaway/runtime?worker&url';
 import { modelCard } from '../takeaway/card';
@@ -57,6 +57,33 @@ export function saveHtml(): Promise<void> {
     });
     download(text, `${baseName()}.html`, 'text/html');
   });
+}
+
+/** `whole`: it takes pictures of any size as they are; otherwise what the network takes. */
+export function saveOnnx(whole: boolean): Promise<void> {
+  return takeAway('onnx', async () => {
+    const model = modelInUse();
+    if (!model) return;
+    const file = await model.exportOnnx({ form: whole ? 'classifier' : 'network' });
+    download(file, `${baseName()}${whole ? '-classifier' : ''}.onnx`, 'application/octet-stream');
+  });
+}
+
+/** The file reads its weights from the model file, by the name that it is saved with. */
+export function showTorch(): Promise<void> {
+  return takeAway('torch', async () => {
+    const weights = currentModel.value?.fileName;
+    const text = weights && (await modelInUse()?.exportTorch({ weights }));
+    if (text) torchSource.value = { text, fileName: `${baseName()}.py` };
+  });
+}
+
+export function closeTorch(): void {
+  torchSource.value = null;
+}
+
+export function saveTorch(): void {
+  if (torchSource.value) download(torchSource.value.text, torchSource.value.fileName, 'text/x-python');
 }
 
 export function saveCard(): Promise<void> {

@@ -1,11 +1,12 @@
 // The model in use, and the ways to take it away or to open another.
 import type { JSX } from 'preact';
 import { openModel, saveModel } from '../actions/model';
-import { saveCard, saveHtml } from '../actions/takeaway';
+import { saveCard, saveHtml, saveOnnx, showTorch } from '../actions/takeaway';
 import { isBusy, takingAway, type CurrentModel } from '../state';
 import { classColour } from './colours';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
+import { TorchDialog } from './TorchDialog';
 import { percent, plural } from './words';
 
 export function ModelCard({ model }: { model: CurrentModel }): JSX.Element {
@@ -35,6 +36,7 @@ export function ModelCard({ model }: { model: CurrentModel }): JSX.Element {
         <OpenButton />
       </div>
       <TakeAway />
+      <TorchDialog />
     </section>
   );
 }
@@ -51,6 +53,29 @@ function TakeAway(): JSX.Element {
             Save as a web page
           </button>
           <p class="soft small">One HTML file that classifies anywhere, from a disk and without a network.</p>
+        </li>
+        <li>
+          <div class="row">
+            <button type="button" class="button button--small" disabled={isTaken} onClick={() => void saveOnnx(true)}>
+              <Icon name="download" />
+              Save as ONNX
+            </button>
+            <button type="button" class="button button--small" disabled={isTaken} onClick={() => void saveOnnx(false)}>
+              <Icon name="download" />
+              Save the bare network as ONNX
+            </button>
+          </div>
+          <p class="soft small">
+            For ONNX Runtime, in many languages and on phones. The first takes pictures of any size; the bare network
+            takes numbers that were prepared for it.
+          </p>
+        </li>
+        <li>
+          <button type="button" class="button button--small" disabled={isTaken} onClick={() => void showTorch()}>
+            <Icon name="open" />
+            See it in PyTorch
+          </button>
+          <p class="soft small">This very network as Python that runs, and that loads these weights.</p>
         </li>
         <li>
           <button type="button" class="button button--small" disabled={isTaken} onClick={() => void saveCard()}>
