@@ -68,7 +68,10 @@ for (const { colorScheme, width } of [
     await page.getByText('30 images in 3 classes').waitFor();
     await page.getByText(/^About .* on this device/).waitFor({ timeout: 30_000 });
     await page.getByText('Advanced', { exact: true }).click();
+    for (const name of ['Turn', 'Mirror']) await page.getByRole('checkbox', { name }).check();
+    await page.getByRole('list', { name: /, augmented$/ }).waitFor();
     await both('data and advanced settings');
+    for (const name of ['Turn', 'Mirror']) await page.getByRole('checkbox', { name }).uncheck();
     await page.getByLabel('Epochs').fill('400');
     await page.getByLabel('Validation split').fill('0.4');
     await page.getByRole('button', { name: 'Train', exact: true }).click();
@@ -90,6 +93,12 @@ for (const { colorScheme, width } of [
     await page.getByRole('img', { name: /^What in wrench1\.jpg speaks for / }).waitFor();
     await page.getByText('All 2 pictures as a table').click();
     await both('classifying');
+    await page.getByRole('button', { name: 'See it in PyTorch' }).click();
+    const source = page.getByRole('dialog', { name: 'In PyTorch' });
+    await source.waitFor();
+    await both('the PyTorch source');
+    await page.keyboard.press('Escape');
+    await source.waitFor({ state: 'detached' });
     await page
       .getByLabel('Open a model file')
       .setInputFiles({ name: 'no.safetensors', mimeType: '', buffer: Buffer.from('x') });

@@ -39,6 +39,9 @@ async function begun() {
   await page.getByText('60 images in 3 classes').waitFor();
   await page.getByText('Advanced', { exact: true }).click();
   await page.getByLabel('Epochs', { exact: true }).fill(String(epochs));
+  // What depends on where the training stands.
+  await page.getByLabel('Schedule').selectOption('Cosine');
+  await page.getByRole('checkbox', { name: 'Mirror' }).check();
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   return opened;
 }

@@ -21,6 +21,11 @@ export function suggestSettings(counts: readonly number[], model: ModelId = 'mul
     optimizer: 'adam',
     momentum: 0.9,
     weightDecay: 0,
+    schedule: 'constant',
+    warmupEpochs: 0,
+    labelSmoothing: 0,
+    augmentations: [],
+    patience: 0,
     validationSplit: total > 0 && smallest < 3 ? 0 : 0.2,
     seed: 0,
   };

@@ -6,6 +6,7 @@ import { engine } from '../engine';
 import { answersOf, scoresOf } from '../evaluation/answers';
 import { stratifiedFolds } from '../evaluation/folds';
 import { modelOptions, specFor } from '../models';
+import { trainSettings } from '../recipe';
 import { classes, crossValidation, isBusy, phase, reading, settings } from '../state';
 import { announce } from './announce';
 import { datasetOf, photosIn } from './dataset';
@@ -58,15 +59,7 @@ export async function crossValidate(folds: number): Promise<void> {
         await pinhole.createModel(spec, await modelOptions(spec, { classes: names, seed: chosen.seed })),
       );
       // The last weights, not the best on the fold: choosing by it would flatter the result.
-      run = model.train(train, {
-        epochs: chosen.epochs,
-        batchSize: chosen.batchSize,
-        optimizer: chosen.optimizer,
-        lr: chosen.learningRate,
-        momentum: chosen.momentum,
-        weightDecay: chosen.weightDecay,
-        seed: chosen.seed,
-      });
+      run = model.train(train, trainSettings(chosen));
       await run;
       if (stopAsked) break;
       const flat = await model.predictAll(val, { batchSize: chosen.batchSize });

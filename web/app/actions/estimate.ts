@@ -2,6 +2,7 @@
 // It runs while nothing else does, and again when something changes that matters.
 import { effect } from '@preact/signals';
 import type { Pinhole } from '../../engine/index';
+import { transformsOf } from '../augmentations';
 import { engine } from '../engine';
 import { modelOptions, specFor } from '../models';
 import { classes, engineState, estimate, isBusy, photoCount, reading, settings, type Settings } from '../state';
@@ -55,7 +56,15 @@ async function update(chosen: Settings, counts: { classes: number; photos: numbe
   const images = Math.min(batch, mostImages);
   const state = engineState.value;
   const threads = state.status === 'ready' ? state.threads : 0;
-  const key = [threads, chosen.model, chosen.imageSize, images, chosen.optimizer, counts.classes].join();
+  const key = [
+    threads,
+    chosen.model,
+    chosen.imageSize,
+    images,
+    chosen.optimizer,
+    chosen.augmentations,
+    counts.classes,
+  ].join();
   let failure: unknown;
   if (!known.has(key)) {
     estimate.value ??= { status: 'measuring' };
@@ -97,6 +106,7 @@ async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, i
       epochs: 6,
       batchSize: images,
       optimizer: chosen.optimizer,
+      augment: transformsOf(chosen.augmentations),
       // The first step makes the plan.
       onStep: ({ step, imagesPerSecond }) => {
         if (step > 1) times.push(1 / imagesPerSecond);

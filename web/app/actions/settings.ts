@@ -1,6 +1,6 @@
 // The training settings and what makes them impossible.
 import { offeredModel } from '../models';
-import { chosenSettings, classes, settings, type Settings } from '../state';
+import { chosenSettings, classes, settings, type AugmentationId, type Settings } from '../state';
 
 export function changeSettings(change: Partial<Settings>): void {
   chosenSettings.value = { ...chosenSettings.value, ...change };
@@ -12,7 +12,23 @@ export function resetSettings(): void {
 }
 
 export type NumberSetting =
-  'imageSize' | 'epochs' | 'batchSize' | 'learningRate' | 'momentum' | 'weightDecay' | 'validationSplit' | 'seed';
+  | 'imageSize'
+  | 'epochs'
+  | 'batchSize'
+  | 'learningRate'
+  | 'momentum'
+  | 'weightDecay'
+  | 'warmupEpochs'
+  | 'labelSmoothing'
+  | 'patience'
+  | 'validationSplit'
+  | 'seed';
+
+/** Adds a way to change training images, or takes it away. */
+export function toggleAugmentation(id: AugmentationId): void {
+  const chosen = settings.value.augmentations;
+  changeSettings({ augmentations: chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id] });
+}
 
 interface Rule {
   readonly whole: boolean;
@@ -39,6 +55,13 @@ const rules: Record<NumberSetting, Rule> = {
   learningRate: { whole: false, accepts: (value) => value > 0 && value <= 10, expected: 'a number above 0, up to 10' },
   momentum: { whole: false, accepts: (value) => value >= 0 && value < 1, expected: 'a number from 0, below 1' },
   weightDecay: { whole: false, accepts: (value) => value >= 0 && value <= 10, expected: 'a number from 0 to 10' },
+  warmupEpochs: { whole: false, accepts: (value) => value >= 0 && value <= 1000, expected: 'a number from 0 to 1,000' },
+  labelSmoothing: { whole: false, accepts: (value) => value >= 0 && value < 1, expected: 'a number from 0, below 1' },
+  patience: {
+    whole: true,
+    accepts: (value) => value >= 0 && value <= 10_000,
+    expected: 'a whole number from 0 to 10,000',
+  },
   validationSplit: { whole: false, accepts: (value) => value >= 0 && value <= 0.9, expected: 'a number from 0 to 0.9' },
   seed: {
     whole: true,

@@ -9,6 +9,7 @@ import { LossWatch, type Divergence } from '../evaluation/divergence';
 import { wilson } from '../evaluation/interval';
 import { fitThreshold } from '../evaluation/threshold';
 import { modelOptions, specFor } from '../models';
+import { trainSettings } from '../recipe';
 import {
   bestEpoch,
   classes,
@@ -265,16 +266,10 @@ async function runEpochs(
   };
 
   run = model.train(data, {
-    epochs: chosen.epochs,
-    batchSize: chosen.batchSize,
-    optimizer: chosen.optimizer,
-    lr: chosen.learningRate,
-    momentum: chosen.momentum,
-    weightDecay: chosen.weightDecay,
-    seed: chosen.seed,
+    ...trainSettings(chosen),
     keep: 'best',
-    ...(chosen.balance && { classWeights: 'balanced' as const }),
-    ...(val.size > 0 && { val }),
+    // Without images that are held out no epoch is known to be better.
+    ...(val.size > 0 && { val, patience: chosen.patience }),
     ...(kept && { resumeFrom: kept.state }),
     onStep,
     onEpoch,

@@ -3,13 +3,20 @@ import type { JSX } from 'preact';
 import { changeSettings, problemWith, resetSettings, type NumberSetting } from '../actions/settings';
 import { mostThreads, setThreads } from '../actions/threads';
 import { offeredModel } from '../models';
-import { chosenSettings, engineState, isBusy, settings, type OptimizerName } from '../state';
+import { chosenSettings, engineState, isBusy, settings, type OptimizerName, type ScheduleName } from '../state';
+import { AugmentationChoice } from './AugmentationChoice';
 import { ModelChoice } from './ModelChoice';
 
 const optimizers: readonly { readonly id: OptimizerName; readonly name: string }[] = [
   { id: 'adam', name: 'Adam' },
   { id: 'adamw', name: 'AdamW' },
   { id: 'sgd', name: 'SGD' },
+];
+
+const schedules: readonly { readonly id: ScheduleName; readonly name: string; readonly about: string }[] = [
+  { id: 'constant', name: 'Constant', about: 'The rate stays' },
+  { id: 'cosine', name: 'Cosine', about: 'The rate falls to 0' },
+  { id: 'one_cycle', name: 'One-cycle', about: 'The rate rises, then falls' },
 ];
 
 export function AdvancedSettings(): JSX.Element {
@@ -43,15 +50,54 @@ export function AdvancedSettings(): JSX.Element {
           </div>
           {chosen.optimizer === 'sgd' && <NumberField setting="momentum" label="Momentum" hint="Of SGD" step="any" />}
           <NumberField setting="weightDecay" label="Weight decay" hint="0 is none" step="any" />
+          <div class="field">
+            <label for="schedule">Schedule</label>
+            <select
+              id="schedule"
+              value={chosen.schedule}
+              disabled={isBusy.value}
+              aria-describedby="schedule-hint"
+              onChange={(event) => changeSettings({ schedule: event.currentTarget.value as ScheduleName })}
+            >
+              {schedules.map(({ id, name }) => (
+                <option key={id} value={id}>
+                  {name}
+                </option>
+              ))}
+            </select>
+            <span id="schedule-hint" class="soft small">
+              {schedules.find(({ id }) => id === chosen.schedule)?.about}
+            </span>
+          </div>
+          {chosen.schedule !== 'one_cycle' && (
+            <NumberField setting="warmupEpochs" label="Warm-up" hint="Epochs in which the rate rises" step="any" />
+          )}
+          <NumberField
+            setting="labelSmoothing"
+            label="Label smoothing"
+            hint="Less sure of itself; 0 is none"
+            step="any"
+          />
           <NumberField
             setting="validationSplit"
             label="Validation split"
             hint="Part held out to test with"
             step="any"
           />
+          <NumberField
+            setting="patience"
+            label="Patience"
+            hint={
+              chosen.validationSplit === 0
+                ? 'Needs a validation split'
+                : 'Ends after so many epochs without a better one; 0 never'
+            }
+            step="1"
+          />
           <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
           <Threads />
         </div>
+        <AugmentationChoice />
         {isChanged && (
           <button
             type="button"

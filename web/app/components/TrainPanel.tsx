@@ -58,6 +58,7 @@ function Plan(): JSX.Element {
         <span class="soft"> at {inputInWords(specFor(chosen).input)}</span>
       </p>
       <p class="soft small">
+        {chosen.patience > 0 && chosen.validationSplit > 0 && 'At most '}
         {plural(chosen.epochs, 'pass', 'passes')} over the images in batches of {chosen.batchSize}
         {photoCount.value > 0 &&
           (held > 0
@@ -228,7 +229,7 @@ function Diverged(): JSX.Element | null {
 }
 
 function Outcome(): JSX.Element | null {
-  const { epochs } = history.value;
+  const { epochs, planned } = history.value;
   const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
   const best = bestEpoch.value;
   const kept =
@@ -251,8 +252,9 @@ function Outcome(): JSX.Element | null {
     return (
       <Notice kind="info">
         <p>
-          Trained in {seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}. {kept}{' '}
-          <a href="#classify">Try it on a picture</a>.
+          Trained in {seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}.{' '}
+          {epochs.length < planned && `Ended early, after epoch ${epochs.length} of ${planned}. `}
+          {kept} <a href="#classify">Try it on a picture</a>.
         </p>
       </Notice>
     );

@@ -80,9 +80,13 @@ function trainingList(training: unknown): string {
   const name = at(optimizer, 'name');
   const rate = number(optimizer, 'lr');
   const best = number(training, 'best_epoch');
+  const recipe = at(training, 'recipe');
   const rows: [string, string][] = [
     ['Optimizer', typeof name === 'string' ? line(name) : missing],
     ['Learning rate', shown(rate)],
+    ['Learning-rate schedule', scheduleIn(recipe)],
+    ['Label smoothing', shown(number(recipe, 'label_smoothing'))],
+    ['Augmentation', augmentationIn(recipe)],
     ['Weight decay', shown(number(optimizer, 'weight_decay'))],
     ['Batch size', shown(number(options, 'batch_size'))],
     ['Epochs', shown(number(options, 'epochs'))],
@@ -90,6 +94,19 @@ function trainingList(training: unknown): string {
     ...(best ? ([['Weights of epoch', String(best)]] as [string, string][]) : []),
   ];
   return rows.map(([what, value]) => `- ${what}: ${value}`).join('\n');
+}
+
+function scheduleIn(recipe: unknown): string {
+  const type = at(recipe, 'schedule', 'type');
+  const warmup = number(recipe, 'schedule', 'warmup_epochs');
+  return typeof type === 'string' ? `${line(type)}${warmup ? `, ${warmup} epochs of warm-up` : ''}` : missing;
+}
+
+function augmentationIn(recipe: unknown): string {
+  const list = at(recipe, 'augment');
+  if (!Array.isArray(list)) return missing;
+  const names = list.map((one: unknown) => at(one, 'type')).filter((type) => typeof type === 'string');
+  return names.length > 0 ? line(names.join(', ')) : 'none';
 }
 
 function resultsOf(validation: unknown, classes: readonly string[], isChosenOnThem: boolean): string[] {
