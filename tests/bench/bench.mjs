@@ -380,12 +380,15 @@ async function measureLoading(machine, { rounds, quick }) {
   return results;
 }
 
-/** What a page needs to train: the page itself and the build that it picks, compressed one by one as a server does. */
+/** What a page needs to train, the build that it picks and the engine's worker, and the page itself; compressed one by one as a server does. */
 function downloadBytes() {
-  const page = filesBelow('web/dist').filter((file) => /\.(html|js|css)$/.test(file));
-  const engine = ['pinhole.mjs', 'pinhole.wasm'].map((name) =>
-    path.join(root, 'web/public/wasm/relaxed-threads', name),
-  );
+  const all = filesBelow('web/dist').filter((file) => /\.(html|js|css)$/.test(file));
+  const isWorker = (file) => /^worker-.*\.js$/.test(path.basename(file));
+  const page = all.filter((file) => !isWorker(file));
+  const engine = [
+    ...['pinhole.mjs', 'pinhole.wasm'].map((name) => path.join(root, 'web/public/wasm/relaxed-threads', name)),
+    ...all.filter(isWorker),
+  ];
   const size = (files) => files.reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
   return { ...(engine.length && { engine: size(engine) }), ...(page.length && { page: size(page) }) };
 }
