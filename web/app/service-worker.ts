@@ -29,7 +29,9 @@ self.addEventListener('activate', (event) => {
           names.filter((name) => name.startsWith('pinhole ') && name !== cacheName).map((name) => caches.delete(name)),
         ),
       )
-      .then(() => self.clients.claim()),
+      // Not waited for: Firefox asks every worker of a page whether it has heard, and the engine's threads, which sleep, never answer.
+      // A worker that is not active holds back all requests, so the page would stand still.
+      .then(() => void self.clients.claim()),
   );
 });
 
