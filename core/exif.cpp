@@ -8,7 +8,8 @@
 namespace pinhole {
 namespace {
 
-constexpr std::uint32_t kOrientationTag = 0x0112, kTypeShort = 3, kTypeLong = 4;
+constexpr std::uint32_t kOrientationTag = 0x0112;
+constexpr std::uint32_t kByte = 1, kShort = 3, kLong = 4, kSignedShort = 8, kSignedLong = 9;
 
 struct TiffReader {
   std::span<const std::uint8_t> bytes;
@@ -45,9 +46,11 @@ int exif_orientation(std::span<const std::uint8_t> tiff) {
     if (!reader.holds(entry, 12)) return 1;
     if (reader.u16(entry) != kOrientationTag) continue;
     const std::uint32_t type = reader.u16(entry + 2);
-    const std::uint32_t value = type == kTypeShort  ? reader.u16(entry + 8)
-                                : type == kTypeLong ? reader.u32(entry + 8)
-                                                    : 0;
+    // It should be a short; some cameras write other whole numbers.
+    const std::uint32_t value = type == kShort || type == kSignedShort ? reader.u16(entry + 8)
+                                : type == kLong || type == kSignedLong ? reader.u32(entry + 8)
+                                : type == kByte                        ? tiff[entry + 8]
+                                                                       : 0;
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

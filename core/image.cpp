@@ -1,6 +1,6 @@
-// Every call to stb_image is in this file. It uses stb_image's internals in two places, both unchanged from 2.15 to 2.30:
-// the JPEG decoder hands over component planes before colour conversion, and a context that tells when a decoder reads
-// past the end of its bytes (stb_image then goes on with zeros).
+// Every call to stb_image is in this file. It uses stb_image's internals in three places, all unchanged from 2.23 to 2.30:
+// the JPEG decoder hands over component planes before colour conversion, the GIF decoder says which pixels its first frame
+// left out, and a context tells when a decoder reads past the end of its bytes (stb_image then goes on with zeros).
 #include "image.h"
 
 #include <algorithm>
@@ -54,6 +54,10 @@ struct Free {
 [[noreturn]] void throw_stb_failure(std::string_view format) {
   const char* reason = stbi_failure_reason();
   const std::string_view what = reason != nullptr ? reason : "unknown reason";
+  if (what == "bad Image Descriptor")
+    throw Error("a GIF whose first frame is larger than the picture, which is not supported");
+  if (what == "no clear code")
+    throw Error("a GIF whose data does not begin with a clear code, which is not supported");
   if (what == "outofmem") throw Error(text("not enough memory to decode the ", format));
   throw Error(text("cannot decode the ", format, ": ", what));
 }
@@ -243,9 +247,66 @@ Image decode_with_stb(Bytes bytes, std::string_view format, const DecodeLimits& 
   return image;
 }
 
+/// The first frame. As in Pillow, pixels that it leaves out have the first colour of the table, or are transparent where the
+/// frame has a transparent colour, and colours past the end of a table are a grey ramp.
+Image decode_gif(Bytes bytes, const DecodeLimits& limits) {
+  const int width = bytes[6] | bytes[7] << 8, height = bytes[8] | bytes[9] << 8;
+  if (width == 0 || height == 0) throw Error(text("damaged GIF: its size is ", width, 'x', height));
+  check_image_size(width, height, limits);
+  Source source(bytes);
+  const auto gif = std::make_unique<stbi__gif>();
+  for (int i = 0; i < 256; ++i) {
+    for (stbi_uc* colour : {gif->pal[i], gif->lpal[i]}) {
+      std::fill_n(colour, 3, static_cast<stbi_uc>(i));
+      colour[3] = 255;
+    }
+  }
+  int components = 0;
+  stbi_uc* const pixels = stbi__gif_load_next(source.context(), gif.get(), &components, 4, nullptr);
+  const std::unique_ptr<stbi_uc, Free> out(gif->out), background(gif->background),
+      drawn(gif->history);
+  if (source.overrun()) throw Error("truncated GIF: the file ends inside its image data");
+  if (pixels != out.get() || pixels == nullptr) throw_stb_failure("GIF");
+  Image image{width, height, {}};
+  const std::size_t count = static_cast<std::size_t>(width) * height;
+  image.rgba.assign(pixels, pixels + count * 4);
+  const stbi_uc* const first = gif->color_table;  // blue, green, red, alpha
+  const bool has_transparent = (gif->eflags & 1) != 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (drawn.get()[i] != 0) continue;
+    std::uint8_t* const pixel = image.rgba.data() + 4 * i;
+    for (int c = 0; c < 3; ++c) pixel[c] = first[2 - c];
+    pixel[3] = has_transparent ? 0 : 255;
+  }
+  return image;
+}
+
+/// stb_image looks for the colour masks of the 56-byte header, which Photoshop and GIMP write, behind it instead of in it. With
+/// 52 bytes of colour space more it is the 108-byte header.
+Image decode_bmp(Bytes bytes, const DecodeLimits& limits) {
+  constexpr std::size_t kHeaderSize = 14, kDataOffset = 10, kMore = 52, kEnd = 14 + 56;
+  if (bytes[kHeaderSize] != 56 || bytes.size() < kEnd) return decode_with_stb(bytes, "BMP", limits);
+  std::vector<std::uint8_t> longer(bytes.begin(), bytes.begin() + kEnd);
+  longer.resize(kEnd + kMore);
+  longer.insert(longer.end(), bytes.begin() + kEnd, bytes.end());
+  longer[kHeaderSize] = 56 + kMore;
+  std::uint32_t offset = 0;
+  for (int i = 3; i >= 0; --i) offset = offset << 8 | bytes[kDataOffset + i];
+  offset += kMore;
+  for (int i = 0; i < 4; ++i) longer[kDataOffset + i] = static_cast<std::uint8_t>(offset >> 8 * i);
+  return decode_with_stb(longer, "BMP", limits);
+}
+
 bool is_tga(Bytes bytes) {
   Source source(bytes);
   return stbi__tga_test(source.context()) != 0;
+}
+
+Image decode_tga(Bytes bytes, const DecodeLimits& limits) {
+  constexpr int kMirrored = 2;  // an EXIF orientation
+  const bool from_right =
+      bytes.size() > 17 && (bytes[17] & 0x10) != 0;  // which stb_image does not look at
+  return apply_orientation(decode_with_stb(bytes, "TGA", limits), from_right ? kMirrored : 1);
 }
 
 // --- PGM, PPM -------------------------------------------------------------------------------------------------
@@ -265,7 +326,8 @@ class PnmReader {
     const int channels = kind_ == '3' || kind_ == '6' ? 3 : 1;
     const std::size_t pixels = static_cast<std::size_t>(width) * height,
                       samples = pixels * channels;
-    if (!plain) ++at_;  // exactly one white space
+    if (!plain && at_ < bytes_.size() && !is_space(bytes_[at_++]))  // exactly one
+      throw Error("damaged PNM: there is no white space before its pixels");
     const std::size_t bytes_needed = samples * (plain || maxval > 255 ? 2 : 1) - (plain ? 1 : 0);
     if (at_ > bytes_.size() || bytes_.size() - at_ < bytes_needed) truncated();
 
@@ -352,9 +414,9 @@ Image decode_image(Bytes bytes, const DecodeLimits& limits) {
     }
     case ImageFormat::gif:
       walk_gif(bytes);
-      return decode_with_stb(bytes, "GIF", limits);
+      return decode_gif(bytes, limits);
     case ImageFormat::bmp:
-      return decode_with_stb(bytes, "BMP", limits);
+      return decode_bmp(bytes, limits);
     case ImageFormat::pnm:
       return PnmReader(bytes).decode(limits);
     case ImageFormat::webp:
@@ -366,7 +428,7 @@ Image decode_image(Bytes bytes, const DecodeLimits& limits) {
     if (!foreign.is_image) throw Error(text("not an image: ", foreign.name));
     throw Error(text(foreign.name, ", which is not supported: convert it to JPEG or PNG"));
   }
-  if (is_tga(bytes)) return decode_with_stb(bytes, "TGA", limits);
+  if (is_tga(bytes)) return decode_tga(bytes, limits);
   throw Error("not an image: its first bytes belong to no known format");
 }
 

@@ -147,6 +147,20 @@ TEST(Orientation, is_read_from_exif_in_both_byte_orders) {
   EXPECT_EQ(exif_orientation(exif_block(9, false)), 1);
 }
 
+TEST(Orientation, may_be_a_whole_number_of_another_type) {
+  constexpr std::size_t kType = 8 + 2 + 12 + 2;  // of the second entry
+  const auto with_type = [](std::uint8_t type, bool big_endian) {
+    Bytes block = exif_block(6, big_endian);
+    block[kType + (big_endian ? 1 : 0)] = type;
+    return block;
+  };
+  EXPECT_EQ(exif_orientation(with_type(1, false)), 6);  // byte
+  EXPECT_EQ(exif_orientation(with_type(4, false)), 6);  // long
+  EXPECT_EQ(exif_orientation(with_type(8, true)), 6);  // signed short
+  EXPECT_EQ(exif_orientation(with_type(9, false)), 6);  // signed long
+  EXPECT_EQ(exif_orientation(with_type(2, false)), 1);  // text
+}
+
 TEST(Orientation, damaged_exif_means_upright) {
   const Bytes block = exif_block(6, true);
   for (std::size_t length = 0; length + 4 < block.size(); ++length) {
@@ -216,6 +230,68 @@ TEST(BadImage, formats_that_are_not_read_are_named) {
   EXPECT_REFUSED(bytes_of("\0\0\0\x0cjP  \r\n\x87\n"sv), "a JPEG 2000 image");
   EXPECT_REFUSED(bytes_of("<?xml version='1.0'?><svg/>"sv), "an SVG drawing");
   EXPECT_REFUSED(bytes_of("8BPS\0\1"sv), "a Photoshop file");
+}
+
+/// A GIF of 2x2 pixels with the colours 1 black, 2 white, 3 red, 0 blue whose only frame is one red pixel.
+Bytes one_pixel_gif(std::string_view before_frame, std::string_view frame_place) {
+  using namespace std::string_view_literals;
+  Bytes gif = bytes_of("GIF89a\2\0\2\0\xf1\1\0"sv);
+  for (const std::string_view part : {"\0\0\xff\0\0\0\xff\xff\xff\xff\0\0"sv, before_frame, ","sv,
+                                      frame_place, "\1\0\1\0\0\2\2\x5c\1\0;"sv})
+    gif.insert(gif.end(), part.begin(), part.end());
+  return gif;
+}
+
+TEST(Gif, pixels_that_the_first_frame_leaves_out_have_the_first_colour_or_are_transparent) {
+  using namespace std::string_view_literals;
+  const Bytes red = {255, 0, 0, 255}, blue = {0, 0, 255, 255}, nothing = {0, 0, 255, 0};
+  const auto pixel = [](const Image& image, std::size_t i) {
+    return Bytes(image.rgba.begin() + static_cast<std::ptrdiff_t>(4 * i),
+                 image.rgba.begin() + static_cast<std::ptrdiff_t>(4 * i + 4));
+  };
+  const Image plain = decode_image(one_pixel_gif({}, "\1\0\0\0"sv));
+  EXPECT_EQ(pixel(plain, 1), red);
+  for (const std::size_t i : {0, 2, 3}) EXPECT_EQ(pixel(plain, i), blue) << i;
+  const Image see_through = decode_image(one_pixel_gif("!\xf9\4\1\0\0\2\0"sv, "\0\0\1\0"sv));
+  EXPECT_EQ(pixel(see_through, 2), red);
+  for (const std::size_t i : {0, 1, 3}) EXPECT_EQ(pixel(see_through, i), nothing) << i;
+}
+
+TEST(Gif, kinds_that_are_not_read_are_named) {
+  using namespace std::string_view_literals;
+  EXPECT_REFUSED(one_pixel_gif({}, "\2\0\0\0"sv), "first frame is larger than the picture");
+  Bytes gif = one_pixel_gif({}, "\0\0\0\0"sv);
+  gif[gif.size() - 4] = 0x5b;  // starts with a colour
+  EXPECT_REFUSED(gif, "does not begin with a clear code");
+  gif[6] = 0;
+  EXPECT_REFUSED(gif, "its size is 0x2");
+}
+
+TEST(Tga, pixels_stored_from_the_right_are_turned) {
+  Bytes tga = sample("tga_rgb.tga");
+  const Image image = decode_image(tga);
+  tga[17] ^= 0x10;
+  const Image mirrored = decode_image(tga);
+  EXPECT_NE(mirrored.rgba, image.rgba);
+  EXPECT_EQ(mirrored.rgba, apply_orientation(image, 2).rgba);
+}
+
+TEST(Bmp, colour_masks_inside_a_header_of_56_bytes_are_read) {
+  Bytes bmp = bytes_of("BM");
+  const auto put = [&](std::uint32_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) bmp.push_back(static_cast<std::uint8_t>(value >> 8 * i));
+  };
+  put(14 + 56 + 8, 4), put(0, 4), put(14 + 56, 4);
+  put(56, 4), put(2, 4), put(1, 4), put(1, 2), put(32, 2), put(3, 4), put(8, 4);  // bit fields
+  put(0, 4), put(0, 4), put(0, 4), put(0, 4);
+  put(0x000000ff, 4), put(0x0000ff00, 4), put(0x00ff0000, 4), put(0, 4);  // red, green, blue
+  put(0x00030201, 4), put(0x00302010, 4);
+  EXPECT_EQ(decode_image(bmp).rgba, (Bytes{1, 2, 3, 255, 0x10, 0x20, 0x30, 255}));
+}
+
+TEST(BadImage, a_binary_pnm_needs_white_space_before_its_pixels) {
+  EXPECT_EQ(refusal(bytes_of("P5 1 1 255 7")), "decoded to 1x1");
+  EXPECT_REFUSED(bytes_of("P5 1 1 255#7"), "no white space before its pixels");
 }
 
 TEST(BadImage, a_cut_file_is_refused_at_every_length) {
@@ -313,6 +389,18 @@ TEST(BadImage, an_image_above_the_limit_is_refused_before_it_is_decoded) {
     EXPECT_NE(refusal(sample(name), {.max_pixels = 700}).find("too large"), std::string::npos)
         << name;
   }
+}
+
+TEST(BadImage, a_png_of_60_kilobytes_that_claims_ten_billion_pixels_gets_a_sentence_at_once) {
+  using namespace std::string_view_literals;
+  // Its checksums are right: only what it claims is wrong.
+  Bytes png = bytes_of(
+      "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\1\x86\xa0\0\1\x86\xa0\x8\2\0\0\0\x27\x30\x9c\x9f"sv);
+  const Bytes rest = bytes_of("\0\0\0\0IEND\xae\x42\x60\x82"sv);
+  png.insert(png.end(), rest.begin(), rest.end());
+  png.resize(60'000);
+  EXPECT_EQ(refusal(png),
+            "the image is too large: 100000x100000 pixels, at most 100000000 are allowed");
 }
 
 TEST(BadImage, damaged_files_never_crash) {
