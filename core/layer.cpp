@@ -169,11 +169,17 @@ int LayerSpec::features(std::string_view key, int classes) {
   return value.get<int>();
 }
 
-void LayerSpec::check_weights(const Shape& shape) const {
+void LayerSpec::check_weights(const Shape& shape, const BuildContext& context) const {
   if (shape.size() > kMostValues) {
     fail(text("needs ", shape.size(), " weights, more than the ", kMostValues,
               " that one layer may have"));
   }
+  if (context.weights_left == nullptr) return;
+  if (shape.size() > *context.weights_left) {
+    fail(text("needs ", shape.size(), " weights, more than the ", *context.weights_left,
+              " that are left for it"));
+  }
+  *context.weights_left -= shape.size();
 }
 
 void LayerSpec::check_all_used() const {

@@ -14,6 +14,8 @@
 
 namespace pinhole {
 
+struct BuildContext;
+
 /// What a layer's spec says, read with checks: every error names the layer, what came and what was expected.
 class LayerSpec {
  public:
@@ -38,8 +40,8 @@ class LayerSpec {
   const Json* layers(std::string_view key);
   /// An integer, or the word "classes" for `classes`.
   int features(std::string_view key, int classes);
-  /// Throws Error when a weight of this shape would be too large to be meant.
-  void check_weights(const Shape& shape) const;
+  /// Throws Error when a weight of this shape would be too large to be meant, or more than the model may have.
+  void check_weights(const Shape& shape, const BuildContext& context) const;
   /// Throws Error when the spec has a key that nobody asked for.
   void check_all_used() const;
   [[noreturn]] void fail(std::string_view message) const;
@@ -59,6 +61,7 @@ struct BuildContext {
   int classes = 0;  ///< 0: not known yet
   std::string prefix;  ///< parameters are named `prefix.weight`, `prefix.bias`
   bool frozen = false;  ///< "requires_grad": false here or in a layer around this one
+  std::size_t* weights_left = nullptr;  ///< how many the whole model may still get; null: no limit
 };
 
 /// What a run of the network is for.

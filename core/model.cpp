@@ -71,12 +71,16 @@ struct Model::Impl {
   bool last_from_features = false;
   Tensor probabilities;
 
-  Impl(const Json& json, int classes, std::shared_ptr<Backend> kernels)
+  Impl(const Json& json, int classes, std::shared_ptr<Backend> kernels, std::size_t most_weights)
       : spec((check_spec(json), json)),
         backend(std::move(kernels)),
         input(read_input(spec)),
         chain(spec["layers"],
-              {.input = input, .flattened = input, .classes = classes, .prefix = {}},
+              {.input = input,
+               .flattened = input,
+               .classes = classes,
+               .prefix = {},
+               .weights_left = &most_weights},
               Chain::Output::kOwn) {
     choose_loss();
   }
@@ -155,8 +159,9 @@ struct Model::Impl {
   }
 };
 
-Model::Model(const Json& spec, int classes, std::shared_ptr<Backend> backend)
-    : impl_(std::make_unique<Impl>(spec, classes, std::move(backend))) {
+Model::Model(const Json& spec, int classes, std::shared_ptr<Backend> backend,
+             std::size_t most_weights)
+    : impl_(std::make_unique<Impl>(spec, classes, std::move(backend), most_weights)) {
   init(0);
 }
 Model::~Model() = default;

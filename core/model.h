@@ -17,7 +17,9 @@ class Model {
  public:
   /// `classes`: the number behind "out_features": "classes"; 0 when not known (then such a spec is an Error).
   /// Throws Error naming the layer, what came and what was expected. Parameters are initialised with seed 0.
-  Model(const Json& spec, int classes, std::shared_ptr<Backend> backend);
+  /// Of more than `most_weights` weights, no memory is taken for those beyond them.
+  Model(const Json& spec, int classes, std::shared_ptr<Backend> backend,
+        std::size_t most_weights = kMostValues);
   ~Model();
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;

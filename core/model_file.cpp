@@ -389,7 +389,10 @@ LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Back
   info.training = parse_metadata(file, "training", what);
   const Json spec = parse_metadata(file, "spec", what);
   try {
-    Model model(spec, static_cast<int>(info.classes.size()), std::move(backend));
+    // A small file whose spec asks for many weights gets no memory for them.
+    std::size_t weights = std::size_t{1} << 20;
+    for (const auto& [name, tensor] : file.tensors) weights += tensor.values.size();
+    Model model(spec, static_cast<int>(info.classes.size()), std::move(backend), weights);
     if (model.classes() != static_cast<int>(info.classes.size())) {
       throw Error(
           text("it tells ", model.classes(), " classes apart and names ", info.classes.size()));

@@ -132,7 +132,8 @@ ImageFolder scan_image_folder(const fs::path& root) {
 }
 
 ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
-                               ThreadPool& pool, LoadReport& report, const LoadProgress& progress) {
+                               ThreadPool& pool, LoadReport& report, const LoadProgress& progress,
+                               const DecodeLimits& limits) {
   struct Slot {
     std::vector<std::uint8_t> pixels;
     std::string reason;  // why the file was skipped
@@ -151,7 +152,7 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
       slot = {};
       const fs::path& path = folder.samples[begin + i].first;
       try {
-        slot.pixels = to_input(decode_file(path), height, width, channels);
+        slot.pixels = to_input(decode_file(path, limits), height, width, channels);
       } catch (const Error& error) {
         slot.reason = error.what();
         // The report has the path beside it.

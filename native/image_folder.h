@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataset.h"
+#include "image.h"
 #include "thread_pool.h"
 
 namespace pinhole {
@@ -41,6 +42,6 @@ using LoadProgress = std::function<bool(std::size_t done, std::size_t total)>;
 /// Throws Error when a class is left with no image (named), or when the images cannot fit into the memory that is free. After a cancel what was loaded so far is returned.
 ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
                                ThreadPool& pool, LoadReport& report,
-                               const LoadProgress& progress = {});
+                               const LoadProgress& progress = {}, const DecodeLimits& limits = {});
 
 }  // namespace pinhole

@@ -52,7 +52,8 @@ LabelledFolder scan_labelled_folder(const std::filesystem::path& path) {
 }
 
 LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
-                                ThreadPool& pool, std::string_view program) {
+                                ThreadPool& pool, std::string_view program,
+                                const DecodeLimits& limits) {
   if (folder.idx)
     return {.images = load_idx(folder.path, part == IdxPart::kTrain, input.h, input.w, input.c)};
   ProgressLine line;
@@ -68,7 +69,8 @@ LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, cons
                      .images_per_second = speed,
                      .seconds_left = static_cast<double>(total - done) / speed});
         return true;
-      });
+      },
+      limits);
   line.clear();
   report_unreadable(report, program);
   return {.images = std::move(images), .unreadable = report.skipped.size()};

@@ -36,7 +36,8 @@ struct LoadedData {
 /// Decodes everything to the model's input size, with a progress line; files that cannot be read are named on standard error.
 /// Throws Error when a class has no readable image. `part` matters for IDX only.
 LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
-                                ThreadPool& pool, std::string_view program);
+                                ThreadPool& pool, std::string_view program,
+                                const DecodeLimits& limits = {});
 
 /// Throws Error unless both have the same class names; then the labels of `folder` are numbered in the order of `classes`.
 /// `where` says whose classes those are: "the model cats.safetensors".

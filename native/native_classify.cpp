@@ -33,6 +33,7 @@ struct Options {
   std::vector<std::string> paths;
   int top = 1;
   bool json = false;
+  DecodeLimits limits;
   int threads = 0;
   std::string backend = "auto";
 };
@@ -82,6 +83,11 @@ void add_options(CLI::App& app, Options& options) {
       ->check(backend_name())
       ->capture_default_str()
       ->type_name("NAME");
+  app.add_option("--max-pixels", options.limits.max_pixels,
+                 "Refuse images of more pixels, before they take memory")
+      ->check(whole_number(1, 2'147'483'647))
+      ->capture_default_str()
+      ->type_name("N");
   app.add_option("--threads", options.threads, "Threads; 0 is one per core")
       ->check(whole_number(0, 1024))
       ->capture_default_str()
@@ -182,11 +188,11 @@ struct Decoded {
 };
 
 std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& input,
-                                  ThreadPool& pool) {
+                                  ThreadPool& pool, const DecodeLimits& limits) {
   std::vector<Decoded> decoded(paths.size());
   pool.parallel_for(paths.size(), [&](std::size_t i) {
     try {
-      decoded[i].pixels = to_input(decode_file(paths[i]), input.h, input.w, input.c);
+      decoded[i].pixels = to_input(decode_file(paths[i], limits), input.h, input.w, input.c);
     } catch (const std::exception& error) {
       decoded[i].problem = error.what();
     }
@@ -206,7 +212,8 @@ void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
   if (options.json) std::cout << '[';
   for (std::size_t begin = 0; begin < images.size(); begin += kBatch) {
     const auto paths = std::span(images).subspan(begin, std::min(kBatch, images.size() - begin));
-    const std::vector<Decoded> decoded = decode_batch(paths, input, model.backend().pool());
+    const std::vector<Decoded> decoded =
+        decode_batch(paths, input, model.backend().pool(), options.limits);
     ImageDataset batch(input.h, input.w, input.c, classes);
     std::vector<std::size_t> readable;
     for (std::size_t i = 0; i < paths.size(); ++i) {
@@ -252,8 +259,8 @@ void evaluate_folder(const Options& options, LoadedModel& loaded, Failures& fail
   match_classes(folder, loaded.info.classes, "the model " + options.model);
   const IdxPart part =
       folder.idx && !has_idx_part(folder.path, false) ? IdxPart::kTrain : IdxPart::kTest;
-  LoadedData data =
-      load_labelled_folder(folder, part, model.input_shape(), model.backend().pool(), kProgram);
+  LoadedData data = load_labelled_folder(folder, part, model.input_shape(), model.backend().pool(),
+                                         kProgram, options.limits);
   Evaluation evaluation(model, data.images, static_cast<int>(kBatch));
   {
     ProgressLine line;

@@ -479,6 +479,11 @@ TEST(ModelFile, MetadataThatContradictsTheTensorsIsAnError) {
       with("spec", R"({"format": "pinhole/1", "input": [6, 5, 2], "layers": [{"type": "Warp"}]})"),
       "Warp");
   EXPECT_SAYS(with("spec", R"({"format": "pinhole/2"})"), "pinhole/2");
+  // A gigabyte of weights in a spec, in a file of a kilobyte.
+  EXPECT_SAYS(
+      with("spec", R"({"format": "pinhole/1", "name": "Small", "input": [6, 5, 2], "layers": [
+              {"type": "Flatten"}, {"type": "Linear", "out_features": 4000000}, {"type": "Linear", "out_features": 3}]})"),
+      "the file: [Linear #1] needs 240000000 weights, more than the");
   EXPECT_SAYS(loading(forged([](Safetensors& file) { file.metadata.erase("spec"); })), "spec");
   EXPECT_SAYS(loading(forged([](Safetensors& file) { file.metadata.erase("classes"); })),
               "classes");

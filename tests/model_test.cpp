@@ -317,6 +317,25 @@ TEST(Model, says_what_is_wrong_with_a_spec) {
   EXPECT_NE(layers("[7]").find("[layer #0] expected an object"), std::string::npos);
 }
 
+TEST(Model, takes_no_memory_for_more_weights_than_are_allowed) {
+  const auto error = [](std::size_t most_weights) -> std::string {
+    const Json spec = spec_of(
+        R"([{"type": "Conv2d", "out_channels": 4, "kernel_size": 3}, {"type": "Residual", "body": [{"type": "Conv2d", "out_channels": 4, "kernel_size": 1}]}, {"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}])");
+    try {
+      Model(spec, 3, make_backend("reference", 1), most_weights);
+    } catch (const Error& problem) {
+      return problem.what();
+    }
+    return "accepted";
+  };
+  const std::size_t conv = 4 * 3 * 9, inside = 16, linear = 3 * 4 * 7 * 8;
+  EXPECT_EQ(error(conv + inside + linear), "accepted");
+  EXPECT_EQ(error(conv + inside + linear - 1),
+            "[Linear #3] needs 672 weights, more than the 671 that are left for it");
+  EXPECT_EQ(error(conv + inside - 1),
+            "[Conv2d 1.body.#0] needs 16 weights, more than the 15 that are left for it");
+}
+
 TEST(Model, refuses_images_of_another_size) {
   Model model = make(kFused);
   Tensor x({2, 8, 10, 3});

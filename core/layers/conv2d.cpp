@@ -118,7 +118,8 @@ Conv2d::Conv2d(LayerSpec& spec, const BuildContext& context) {
     spec.fail(text("kernel ", geometry_.kh, 'x', geometry_.kw, " does not fit input ", in.h, 'x',
                    in.w, " with padding ", geometry_.pad_top, ',', geometry_.pad_left));
   }
-  spec.check_weights(Shape{geometry_.oc, geometry_.kh, geometry_.kw, in.c / geometry_.groups});
+  spec.check_weights(Shape{geometry_.oc, geometry_.kh, geometry_.kw, in.c / geometry_.groups},
+                     context);
   weight_.name = context.prefix + ".weight";
   weight_.layout = Layout::kConvWeight;
   weight_.value.resize({geometry_.oc, geometry_.kh, geometry_.kw, in.c / geometry_.groups});

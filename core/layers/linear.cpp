@@ -21,7 +21,7 @@ class Linear final : public Layer {
     if (const int expected = spec.integer("in_features", 1, in_); expected != in_) {
       spec.fail(text("in_features is ", expected, ", but the input has ", in_, " values"));
     }
-    spec.check_weights(context.flattened.with_n(out_));
+    spec.check_weights(context.flattened.with_n(out_), context);
     weight_.name = context.prefix + ".weight";
     weight_.layout = Layout::kLinearWeight;
     weight_.value.resize(context.flattened.with_n(out_));
