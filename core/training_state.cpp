@@ -102,6 +102,18 @@ OptimizerState read_optimizer(const TrainingState& state, const Json& steps,
   return out;
 }
 
+/// All that the last bit of a sum depends on.
+std::string made_with(const Backend& backend) {
+#ifdef __wasm__
+  constexpr std::string_view kTarget = "WebAssembly";
+#else
+  constexpr std::string_view kTarget = "native";
+#endif
+  const std::string description = backend.description();
+  return text(description.substr(0, description.rfind(", ")), ", ", kTarget, ", compiler ",
+              __VERSION__);
+}
+
 /// What the JSON library says of a value of another type, in our words.
 template <class Read>
 auto checked(std::string_view what, const Read& read) {
@@ -160,6 +172,7 @@ std::vector<std::uint8_t> save_training_state(Trainer& trainer, const ImageDatas
                                {"val", val == nullptr ? Json(nullptr) : images_json(*val)}}
                               .dump();
   file.metadata["notes"] = notes.dump();
+  file.metadata["made_with"] = made_with(trainer.model().backend());
   return write_checked(std::move(file), kFormat);
 }
 
@@ -170,6 +183,8 @@ TrainingState read_training_state(std::span<const std::uint8_t> bytes, std::stri
   state.spec = parsed(state.file, "spec", what);
   state.recipe = parsed(state.file, "recipe", what);
   state.notes = parsed(state.file, "notes", what);
+  if (const auto found = state.file.metadata.find("made_with"); found != state.file.metadata.end())
+    state.made_with = found->second;
   const Json classes = parsed(state.file, "classes", what);
   const Json progress = parsed(state.file, "progress", what);
   checked(what, [&] {
@@ -186,6 +201,15 @@ TrainerOptions options_of(const TrainingState& state, const Json& asked) {
   const std::string difference = recipe_difference(then, now);
   if (!difference.empty()) throw Error(text(state.what, " was made with ", difference));
   return now;
+}
+
+std::string inexact_because(const TrainingState& state, const Backend& backend) {
+  const std::string here = made_with(backend);
+  if (state.made_with == here) return {};
+  return text(state.what, " was made with ",
+              state.made_with.empty() ? "a build that it does not name" : state.made_with,
+              ", here is ", here,
+              ": what comes out will differ in its last digits from an uninterrupted training");
 }
 
 void resume_training(Trainer& trainer, const TrainingState& state, const ImageDataset* val) {

@@ -31,6 +31,7 @@ struct Options {
   TrainingLogs::Places logs;
   std::vector<std::string> command;
   std::optional<double> val_split;
+  DecodeLimits limits;
   TrainerOptions trainer;
   bool no_shuffle = false;
   bool resume = false;
@@ -67,8 +68,9 @@ without saving.
 
 --checkpoint DIR keeps the whole state of the training in DIR, written after every epoch and when
 stopped. After a crash or a stop the same command with --resume goes on from there and saves, byte
-for byte, the file of a training that was never interrupted, for any number of threads. Where there
-is no state yet, --resume starts from the beginning. More --epochs than before are taken.
+for byte, the file of a training that was never interrupted, for any number of threads. A state from
+other kernels, another build or the browser is gone on with too, and a note says that the last digits will
+differ. Where there is no state yet, --resume starts from the beginning. More --epochs than before are taken.
 
 Exit code: 0 trained and saved, 1 error, 2 wrong usage, 130 stopped by Ctrl-C and saved (143 when
 stopped by SIGTERM, 129 by SIGHUP).
@@ -115,6 +117,12 @@ void add_options(CLI::App& app, Options& options) {
       ->check(number_from(0, 1))
       ->type_name("PART")
       ->excludes(val);
+
+  app.add_option("--max-pixels", options.limits.max_pixels,
+                 "Refuse images of more pixels, before they take memory")
+      ->check(whole_number(1, 2'147'483'647))
+      ->capture_default_str()
+      ->type_name("N");
 
   app.add_option("--recipe", options.recipe,
                  "A recipe's path, or the name of one in models/; \"none\" for none")
@@ -285,13 +293,14 @@ Data load_data(const Options& options, const LabelledFolder& folder,
   const bool own_test_part =
       folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, false);
 
-  LoadedData loaded = load_labelled_folder(folder, IdxPart::kTrain, input, pool, kProgram);
+  LoadedData loaded =
+      load_labelled_folder(folder, IdxPart::kTrain, input, pool, kProgram, options.limits);
   Data data{.train = std::move(loaded.images), .val = std::nullopt, .record = Json::object()};
   data.record["kind"] = folder.kind();
   std::size_t unreadable = loaded.unreadable;
   if (val_folder || own_test_part) {
     LoadedData val = load_labelled_folder(val_folder ? *val_folder : folder, IdxPart::kTest, input,
-                                          pool, kProgram);
+                                          pool, kProgram, options.limits);
     data.val = std::move(val.images);
     unreadable += val.unreadable;
     data.record["validation"] = val_folder ? "another folder" : "t10k";
@@ -639,8 +648,10 @@ int train(Options options, const Json& given) {
   print_plan(model, parameters, data, folder);
   if (state) {
     std::cout << "going on after epoch " << trainer.progress().history.size() << ", step "
-              << trainer.progress().step << '\n'
-              << std::endl;
+              << trainer.progress().step << '\n';
+    if (const std::string why = inexact_because(*state, model.backend()); !why.empty())
+      std::cout << "note: " << printable(why) << '\n';
+    std::cout << std::endl;
   }
 
   const StopSignals signals;  // until the model is saved

@@ -655,6 +655,38 @@ TEST_F(CommandLine, a_training_stopped_by_a_signal_goes_on_and_may_get_more_epoc
   EXPECT_EQ(file("stopped"), file("whole"));
 }
 
+TEST_F(CommandLine, going_on_with_other_kernels_says_that_the_last_digits_will_differ) {
+  make_colours("colours");
+  const auto arguments = [](const char* backend, const char* epochs) {
+    return std::vector<std::string>{
+        "--data", "colours",   "--model", "small.json",   "--out", "m",       "--epochs",
+        epochs,   "--backend", backend,   "--checkpoint", "state", "--resume"};
+  };
+  ASSERT_EQ(train(arguments("reference", "1")).exit_code, 0);
+  const Result same = train(arguments("reference", "2"));
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_EQ(same.out.find("note: "), std::string::npos) << same.out;
+  const Result other = train(arguments("simd", "3"));
+  EXPECT_EQ(other.exit_code, 0) << other.err;
+  EXPECT_CONTAINS(other.out, "going on after epoch 2");
+  EXPECT_CONTAINS(other.out, "was made with reference, native, compiler ");
+  EXPECT_CONTAINS(other.out, "will differ in its last digits");
+}
+
+TEST_F(CommandLine, images_above_a_limit_of_ones_own_are_refused) {
+  make_colours("colours");
+  ASSERT_EQ(train({"--data", "colours", "--model", "small.json", "--epochs", "1", "--out", "m"})
+                .exit_code,
+            0);
+  const Result refused = classify({"--model", "m", "--max-pixels", "100", "colours/red/0.ppm"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_CONTAINS(refused.err, "pixels, at most 100 are allowed");
+  const Result trained = train({"--data", "colours", "--model", "small.json", "--epochs", "1",
+                                "--out", "m", "--max-pixels", "100"});
+  EXPECT_EQ(trained.exit_code, 1);
+  EXPECT_CONTAINS(trained.err, "pixels, at most 100 are allowed");
+}
+
 TEST_F(CommandLine, a_state_that_does_not_fit_is_one_sentence) {
   make_colours("colours");
   const auto arguments = [](std::vector<std::string> more) {

@@ -182,6 +182,34 @@ TEST(TrainingStateFile, WhatDoesNotFitIsOneSentence) {
   EXPECT_EQ(options_of(state).batch_size, 4);
 }
 
+TEST(TrainingStateFile, SaysWhenOtherKernelsOrAnotherBuildCannotGiveTheSameBits) {
+  const ImageDataset data = images(4);
+  const auto state_of = [&](const char* backend, const char* replaced, const char* by) {
+    Model model(parse_json(kSpec, "spec"), 3, make_backend(backend, 2));
+    Trainer trainer(model, data, {.optimizer = {}, .batch_size = 4});
+    run(trainer, 1);
+    std::vector<std::uint8_t> bytes = save_training_state(trainer, nullptr);
+    Safetensors file = read_safetensors(bytes, "state");
+    std::string& made_with = file.metadata.at("made_with");
+    if (const std::size_t at = made_with.find(replaced); at != std::string::npos)
+      made_with.replace(at, std::string_view(replaced).size(), by);
+    return read_training_state(write_checked(std::move(file), "pinhole-training/1"), "state");
+  };
+  const auto backend = [](const char* name) { return make_backend(name, 1); };
+  EXPECT_EQ(inexact_because(state_of("auto", "none", ""), *backend("auto")), "");
+  EXPECT_EQ(inexact_because(state_of("reference", "none", ""), *backend("reference")), "");
+  const std::string kernels = inexact_because(state_of("reference", "none", ""), *backend("simd"));
+  EXPECT_SAYS(kernels, "state was made with reference, native, compiler ");
+  EXPECT_SAYS(kernels, ", here is simd (");
+  EXPECT_SAYS(kernels, "differ in its last digits");
+  const TrainingState from_tab = state_of("reference", "native", "WebAssembly");
+  EXPECT_SAYS(inexact_because(from_tab, *backend("reference")), "reference, WebAssembly, ");
+  Model model(parse_json(kSpec, "spec"), 3, backend("simd"));  // gone on with all the same
+  Trainer trainer(model, data, {.optimizer = {}, .batch_size = 4});
+  resume_training(trainer, from_tab, nullptr);
+  EXPECT_EQ(trainer.progress().step, 1);
+}
+
 TEST(TrainingStateFile, ADamagedFileIsRefused) {
   const ImageDataset data = images(4);
   Model model = make_model();
