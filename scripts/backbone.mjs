@@ -38,28 +38,30 @@ function table(view, at) {
     const offset = slot < size ? view.getUint16(vtable + slot, true) : 0;
     return offset ? at + offset : undefined;
   };
-  const target = (number) => {
+  /** Of a list: its length, and where its values of `width` bytes start. */
+  const list = (number, width) => {
     const position = field(number);
-    return position === undefined ? undefined : position + view.getUint32(position, true);
+    if (position === undefined) return { length: 0, start: 0 };
+    const at = position + view.getUint32(position, true);
+    const length = view.getUint32(at, true);
+    if (length * width > view.byteLength - at - 4) throw new RangeError('a list that leaves the file');
+    return { length, start: at + 4 };
   };
   return {
     byte: (number) => (field(number) === undefined ? 0 : view.getInt8(field(number))),
     int: (number) => (field(number) === undefined ? 0 : view.getInt32(field(number), true)),
     ints(number) {
-      const start = target(number);
-      if (start === undefined) return [];
-      return Array.from({ length: view.getUint32(start, true) }, (_, i) => view.getInt32(start + 4 + 4 * i, true));
+      const { length, start } = list(number, 4);
+      return Array.from({ length }, (_, i) => view.getInt32(start + 4 * i, true));
     },
     bytes(number) {
-      const start = target(number);
-      if (start === undefined) return new Uint8Array();
-      return new Uint8Array(view.buffer, view.byteOffset + start + 4, view.getUint32(start, true));
+      const { length, start } = list(number, 1);
+      return new Uint8Array(view.buffer, view.byteOffset + start, length);
     },
     tables(number) {
-      const start = target(number);
-      if (start === undefined) return [];
-      return Array.from({ length: view.getUint32(start, true) }, (_, i) => {
-        const position = start + 4 + 4 * i;
+      const { length, start } = list(number, 4);
+      return Array.from({ length }, (_, i) => {
+        const position = start + 4 * i;
         return table(view, position + view.getUint32(position, true));
       });
     },
@@ -68,6 +70,17 @@ function table(view, at) {
 
 /** The convolutions of a TFLite file in order: {kind, weight: {shape, halves}, bias}. */
 export function readConvolutions(file) {
+  try {
+    return convolutionsOf(file);
+  } catch (error) {
+    // What an offset that leads nowhere ends in.
+    if (error instanceof RangeError || error instanceof TypeError)
+      throw new Failure(`${packageName} holds a damaged TFLite model`);
+    throw error;
+  }
+}
+
+function convolutionsOf(file) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (file.byteLength < 8 || new TextDecoder().decode(file.subarray(4, 8)) !== 'TFL3')
     throw new Failure(`${packageName} holds no TFLite model where one was expected`);
@@ -88,13 +101,18 @@ export function readConvolutions(file) {
     const bytes = buffers[tensor.int(2)].bytes(0);
     const shape = tensor.ints(0);
     const values = shape.reduce((a, b) => a * b, 1);
-    if (tensor.byte(1) !== half || bytes.length !== 2 * values)
+    if (tensor.byte(1) !== half || bytes.length !== 2 * values || shape.some((size) => size < 1))
       throw new Failure(`${packageName}: expected weights in half precision`);
     return { shape, halves: new Uint16Array(bytes.slice().buffer) };
   };
   return operators
     .filter(({ kind }) => kind === convolution || kind === depthwise)
-    .map(({ kind, inputs }) => ({ kind, weight: constant(inputs[1]), bias: constant(inputs[2]) }));
+    .map(({ kind, inputs }) => ({ kind, weight: constant(inputs[1]), bias: constant(inputs[2]) }))
+    .map((one) => {
+      if (one.weight.shape.length !== 4)
+        throw new Failure(`${packageName}: expected convolutions with weights of rank 4`);
+      return one;
+    });
 }
 
 /** [O, H, W, I] to PyTorch's [O, I, H, W]; depthwise [1, H, W, C] to [C, 1, H, W]. */

@@ -127,7 +127,7 @@ export function randomChain(seed) {
 /** Trains each model for a moment and saves it in `folder`: {name, file, spec}. `models`: names in models/, all when not given. */
 export async function* exportCases({ folder, chains, seed, models = undefined, pictures = 6, epochs = 3 }) {
   const cases = [];
-  const all = readdirSync(path.join(root, 'models')).filter((file) => file.endsWith('.json'));
+  const all = readdirSync(path.join(root, 'models')).filter((file) => /^[^.]+\.json$/.test(file));
   for (const name of models ?? all.map((file) => file.replace('.json', '')))
     cases.push({ name, spec: lessonSpec(name), small: false });
   for (let i = 0; i < chains; ++i) {
@@ -138,7 +138,8 @@ export async function* exportCases({ folder, chains, seed, models = undefined, p
   try {
     for (const { name, spec, binary = /binary/.test(name), small } of cases) {
       const these = binary ? classes.slice(0, 2) : classes;
-      const model = await pinhole.createModel(spec, { classes: these, seed: 5 });
+      const pretrained = spec.pretrained && readFileSync(path.join(root, 'models', `${spec.pretrained}.safetensors`));
+      const model = await pinhole.createModel(spec, { classes: these, seed: 5, ...(pretrained && { pretrained }) });
       const data = await pinhole.createDataset({ classes: these, input: spec.input });
       const items = photos(these, pictures).map(({ bytes, label, name: file }) => ({
         image: bytes,
