@@ -93,12 +93,15 @@ for (const { colorScheme, width } of [
     await page.getByRole('img', { name: /^What in wrench1\.jpg speaks for / }).waitFor();
     await page.getByText('All 2 pictures as a table').click();
     await both('classifying');
+    const place = await page.evaluate(() => scrollY);
     await page.getByRole('button', { name: 'See it in PyTorch' }).click();
     const source = page.getByRole('dialog', { name: 'In PyTorch' });
     await source.waitFor();
     await both('the PyTorch source');
     await page.keyboard.press('Escape');
     await source.waitFor({ state: 'detached' });
+    // Not where the bar of the steps happens to lie over what is checked next.
+    await page.evaluate((y) => scrollTo(0, y), place);
     await page
       .getByLabel('Open a model file')
       .setInputFiles({ name: 'no.safetensors', mimeType: '', buffer: Buffer.from('x') });

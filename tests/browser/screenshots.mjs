@@ -23,6 +23,7 @@ try {
       if (wanted.length && !wanted.includes(state)) return;
       for (const [width, height] of Object.entries(widths)) {
         await page.setViewportSize({ width: Number(width), height });
+        await page.evaluate(() => scrollTo(0, 0));
         await page.waitForTimeout(400);
         await page.screenshot({ path: path.join(folder, `${state}-${width}-${colorScheme}.png`), fullPage: true });
       }
@@ -32,6 +33,8 @@ try {
     await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
     await page.getByText(/^\d+ images in 4 classes$/).waitFor({ timeout: 60_000 });
     await page.getByText(/^About .* on this device/).waitFor({ timeout: 30_000 });
+    // It floats over the end of the screen, which in a picture of the whole page is in the middle.
+    await page.getByRole('button', { name: 'Dismiss', exact: true }).click();
     await shoot('data');
     const advanced = page.getByText('Advanced', { exact: true });
     await advanced.click();
@@ -62,10 +65,10 @@ try {
     await ((await mistakes.count()) > 0 ? mistakes : matrix.getByRole('button')).first().click();
     await shoot('confusion');
     await matrix.getByRole('button', { expanded: true }).click();
-    await classify(page, path.join(samples, 'tools/wrench.jpg'));
     await classify(page, path.join(samples, 'monuments/zimniPalace.jpg'));
+    await classify(page, path.join(samples, 'tools/wrench.jpg'));
     await page.getByRole('checkbox', { name: 'Show what it looked at' }).check();
-    await page.getByRole('img', { name: /^What in zimniPalace\.jpg speaks for / }).waitFor();
+    await page.getByRole('img', { name: /^What in wrench\.jpg speaks for / }).waitFor();
     await shoot('classifying');
     await page.getByText('Take it away').click();
     await shoot('take-away');

@@ -14,7 +14,7 @@ export function TorchDialog(): JSX.Element | null {
   }, [shown]);
   if (!shown) return null;
   return (
-    <dialog ref={dialog} class="dialog" aria-labelledby="torch-title" onClose={closeTorch}>
+    <dialog ref={dialog} class="dialog dialog--source" aria-labelledby="torch-title" onClose={closeTorch}>
       <header class="dialog__head">
         <h2 id="torch-title">In PyTorch</h2>
         <button type="button" class="button button--quiet button--icon" aria-label="Close" onClick={closeTorch}>

@@ -174,10 +174,7 @@ function GoOn(): JSX.Element | null {
   return (
     <Notice kind="info">
       {fits ? (
-        <p>
-          A training was interrupted. Nothing of it is lost up to the end of the curves below; it goes on from there,
-          with the settings it began with.
-        </p>
+        <p>A training was interrupted. It can go on where the curves below end, with the settings it began with.</p>
       ) : (
         <p>
           The training that was interrupted ({where}) cannot go on: its images or classes have changed since. Undo the
