@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Pinhole needs and this machine lacks; says each step and its reason first; does nothing when all is there.
 #
-#   scripts/setup.sh [native] [wasm] [web] [test] [lint]      (no argument: native wasm web)
+#   scripts/setup.sh [native] [wasm] [web] [test] [browsers] [lint]      (no argument: native wasm web)
 #
 # Debian packages are installed with apt (the only step that needs root or sudo). Everything else goes into the cache,
 # ${PINHOLE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/pinhole}, shared by all clones; node_modules is the one thing put in the tree.
@@ -36,8 +36,8 @@ WANTED=" $* "
 [ $# -gt 0 ] || WANTED=' native wasm web '
 for component in $WANTED; do
   case $component in
-    native | wasm | web | test | lint) ;;
-    *) fail "unknown component '$component'; there are: native wasm web test lint" ;;
+    native | wasm | web | test | browsers | lint) ;;
+    *) fail "unknown component '$component'; there are: native wasm web test browsers lint" ;;
   esac
 done
 wants() { case $WANTED in *" $1 "*) true ;; *) false ;; esac }
@@ -113,6 +113,11 @@ if wants test; then
   need 'checks that PyTorch loads our files' python3-torch /usr/lib/python3/dist-packages/torch
   need 'the checker of exported ONNX files' python3-onnx /usr/lib/python3/dist-packages/onnx
   need 'real data for the tests' dataset-fashion-mnist /usr/share/datasets/fashion-mnist
+fi
+if wants browsers && [ "$DEBIAN" != 0 ]; then # elsewhere the tests in a browser that is missing are skipped, and say so
+  need 'tests of the page in Firefox' firefox-esr /usr/bin/firefox-esr
+  need 'tests of the page in WebKit' webkit2gtk-driver /usr/bin/WebKitWebDriver
+  need "WebKit's screen in the tests" xvfb /usr/bin/Xvfb
 fi
 if wants lint; then
   # Another version would lay the code out differently; Debian has this one under its own name.

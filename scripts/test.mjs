@@ -1,5 +1,7 @@
 // npm test: sets up, builds, runs all tests and sums up. Parts can be named: npm test -- native wasm browser
+// These have to be named: firefox and webkit, the page's core flow in these browsers; firefox-whole, every test of the page there.
 // npm run test:asan: the native tests compiled with AddressSanitizer and UndefinedBehaviorSanitizer.
+import { existsSync } from 'node:fs';
 import { build, buildPreset } from './build.mjs';
 import { Failure, filesBelow, heading, main, run, setUp } from './lib.mjs';
 
@@ -21,32 +23,80 @@ async function ctest(preset) {
   return { status, ...counts };
 }
 
-/** Node's test runner over all *.test.mjs, *.test.js and *.test.ts of a folder, one file after the other. */
-async function nodeTest(folder) {
-  const files = filesBelow(folder).filter((file) => /\.test\.(mjs|js)$/.test(file));
-  if (files.length === 0) throw new Failure(`there are no tests in ${folder}`);
+/** Node's test runner over the test files among the given files and folders, one after the other. `names`: of these tests alone. */
+async function nodeTest(folders, { env, names = [] } = {}) {
+  const files = filesBelow(...folders).filter((file) => /\.test\.(mjs|js)$/.test(file));
+  if (files.length === 0) throw new Failure(`there are no tests in ${folders.join(' ')}`);
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const names = { pass: 'passed', fail: 'failed', skipped: 'skipped', todo: 'skipped', cancelled: 'failed' };
+  const sums = { pass: 'passed', fail: 'failed', skipped: 'skipped', todo: 'skipped', cancelled: 'failed' };
   // Node 20 has relaxed SIMD behind a flag, later versions by default and without the flag.
   const flags = process.versions.node.startsWith('20.') ? ['--experimental-wasm-relaxed-simd'] : [];
-  const args = [...flags, '--test', '--test-reporter=spec', '--test-concurrency=1', ...files];
+  const chosen = names.map((name) => `--test-name-pattern=^${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`);
+  const args = [...flags, '--test', '--test-reporter=spec', '--test-concurrency=1', ...chosen, ...files];
+  let others = 0;
   const status = await run(process.execPath, args, {
+    env,
     onLine: (line) => {
       const sum = /^ℹ (pass|fail|skipped|todo|cancelled) (\d+)$/.exec(line);
-      if (sum) counts[names[sum[1]]] += Number(sum[2]);
+      if (sum) counts[sums[sum[1]]] += Number(sum[2]);
+      else if (line.endsWith('# test name does not match pattern')) ++others;
       else if (!line.startsWith('ℹ ')) console.log(line);
     },
   });
+  counts.skipped -= others;
+  if (counts.passed + counts.failed + counts.skipped < names.length)
+    throw new Failure(`of ${names.length} chosen tests some are there no more; scripts/test.mjs names them`);
   return { status, ...counts };
 }
 
+/** The tests of the page in another browser, if it is installed; the summary names what is missing. */
+async function inBrowser(name, programs, folders, names) {
+  const missing = programs.filter((program) => !existsSync(program));
+  if (missing.length) return { status: 0, passed: 0, failed: 0, skipped: 0, missing };
+  return nodeTest(folders, { env: { PINHOLE_BROWSER: name }, names });
+}
+
+const firefox = [process.env.PINHOLE_FIREFOX ?? '/usr/bin/firefox-esr'];
+const webkit = ['/usr/bin/WebKitWebDriver', '/usr/bin/Xvfb'];
+const coreFiles = (...names) => names.map((name) => `tests/browser/${name}.test.mjs`);
+/** What is tried in Firefox every time, by the beginnings of the tests' names. */
+const coreTests = [
+  'a folder of photos trains a model',
+  'a zip of photos becomes classes; a reload',
+  'a confusion cell opens its images',
+  'once loaded it works without a network',
+  'the HTML file, opened from the disk',
+  'by keyboard alone',
+];
+const page = ['native', 'wasm', 'engine', 'web'];
+
 const parts = {
   native: { needs: ['tests'], title: 'Native tests', body: () => ctest('native') },
-  wasm: { needs: ['native', 'wasm', 'engine'], title: 'WebAssembly tests in Node', body: () => nodeTest('tests/wasm') },
+  wasm: {
+    needs: ['native', 'wasm', 'engine'],
+    title: 'WebAssembly tests in Node',
+    body: () => nodeTest(['tests/wasm']),
+  },
   browser: {
-    needs: ['native', 'wasm', 'engine', 'web'],
+    needs: page,
     title: 'The page in Chromium',
-    body: () => nodeTest('tests/browser'),
+    body: () => nodeTest(['tests/browser'], { env: { PINHOLE_BROWSER: 'chromium' } }),
+  },
+  firefox: {
+    needs: page,
+    title: 'The page in Firefox',
+    body: () =>
+      inBrowser('firefox', firefox, coreFiles('core', 'page', 'training', 'takeaway', 'accessibility'), coreTests),
+  },
+  webkit: {
+    needs: page,
+    title: 'The page in WebKit',
+    body: () => inBrowser('webkit', webkit, coreFiles('core')),
+  },
+  'firefox-whole': {
+    needs: page,
+    title: 'The whole page in Firefox',
+    body: () => inBrowser('firefox', firefox, ['tests/browser']),
   },
   asan: { needs: [], title: 'Native tests with sanitizers', body: () => ctest('native-asan') },
 };
@@ -58,7 +108,8 @@ main(async () => {
   const names = named.length ? named : ['native', 'wasm', 'browser'];
   const needs = new Set(names.flatMap((name) => parts[name].needs));
 
-  await setUp('native', ...(needs.has('wasm') ? ['wasm', 'web'] : []), 'test');
+  const others = names.some((name) => /^(firefox|webkit)/.test(name));
+  await setUp('native', ...(needs.has('wasm') ? ['wasm', 'web'] : []), 'test', ...(others ? ['browsers'] : []));
   if (needs.size) await build(...needs);
   if (names.includes('asan')) {
     await buildPreset('native-asan', { what: 'the native programs and tests with sanitizers', tests: true });
@@ -80,7 +131,11 @@ main(async () => {
   }
 
   heading('Summary');
-  for (const { name, status, passed, failed, skipped, seconds } of rows) {
+  for (const { name, status, passed, failed, skipped, missing, seconds } of rows) {
+    if (missing) {
+      console.log(`    skip  ${name.padEnd(8)} SKIPPED: there is no ${missing.join(' and no ')}`);
+      continue;
+    }
     const counts = [`${passed} passed`, failed && `${failed} failed`, skipped && `${skipped} SKIPPED`]
       .filter(Boolean)
       .join(', ');

@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
-import { classify, launch, openPage, photoFolder, root, samples } from './page.mjs';
+import { classify, launch, onlyInChromium, openPage, photoFolder, root, samples } from './page.mjs';
 
 /** Of one test: a page that hangs fails by itself. */
 const limit = { timeout: 180_000 };
+const inChromium = { ...limit, ...onlyInChromium('no other driver chooses dark and reduced motion') };
 
 const axeSource = readFileSync(path.join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
 
@@ -53,7 +54,7 @@ for (const { colorScheme, width } of [
   { colorScheme: 'dark', width: 1024 },
   { colorScheme: 'light', width: 1920 },
 ]) {
-  test(`axe-core finds nothing at ${width} px, ${colorScheme}`, limit, async () => {
+  test(`axe-core finds nothing at ${width} px, ${colorScheme}`, inChromium, async () => {
     const { page, close } = await openPage(browser, server.url, {
       colorScheme,
       viewport: { width, height: 800 },

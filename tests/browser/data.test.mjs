@@ -13,9 +13,7 @@ const limit = { timeout: 90_000 };
 let browser, server, scratch, photos;
 
 before(async () => {
-  // A camera that shows a moving test picture, and nobody is asked for leave to use it.
-  const camera = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
-  [browser, server] = await Promise.all([launch(camera), serve({ port: 4283 })]);
+  [browser, server] = await Promise.all([launch({ camera: true }), serve({ port: 4283 })]);
   scratch = mkdtempSync(path.join(tmpdir(), 'pinhole-data-'));
   photos = photoFolder(['fishes', 'monuments', 'tools'], 8);
 });

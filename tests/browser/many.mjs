@@ -1,10 +1,11 @@
 // 10,000 photos in the page: imports as many generated JPEGs of 224x224 from a folder and measures what the page holds meanwhile.
-// Takes minutes, so it is a command of its own:  node tests/browser/many.mjs [number of images]
+// Takes minutes, so it is a command of its own:  npm run test:many [-- number of images]
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { build } from '../../scripts/build.mjs';
 import { serve } from '../../scripts/serve.mjs';
 import { browserArguments, dropOn, engineReady, executablePath } from './page.mjs';
 
@@ -77,6 +78,7 @@ function renderers(profile) {
   return pids.filter((pid) => read(pid, 'cmdline').includes('--type=renderer') && isOurs(pid));
 }
 
+await build('wasm', 'engine', 'web');
 const scratch = mkdtempSync(path.join(tmpdir(), 'pinhole-many-'));
 const folder = path.join(scratch, 'photos');
 const server = await serve({ port: 4323 });

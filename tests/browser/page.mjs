@@ -1,5 +1,7 @@
-// What the browser tests share: the served page in Chromium, photos on disk, and a watch over what a page must never do.
+// What the browser tests share: the served page in a browser, photos on disk, and a watch over what a page must never do.
 // Every page is watched: a console error or a request to another origin fails the test that opened it.
+// PINHOLE_BROWSER chooses the browser, as the system installs it: chromium (unless told otherwise), firefox, or webkit, which knows
+// core.test.mjs only.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
@@ -8,10 +10,23 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { chromium } from 'playwright-core';
+import { chromium, firefox } from 'playwright-core';
+import { giveFolder, isFolder } from './folder.mjs';
+import { launchWebKit } from './webkit.mjs';
 
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 export const samples = path.join(root, 'web/public/samples/photos');
+
+export const browserName = process.env.PINHOLE_BROWSER ?? 'chromium';
+assert.ok(
+  ['chromium', 'firefox', 'webkit'].includes(browserName),
+  `PINHOLE_BROWSER is ${browserName}; it may be chromium, firefox or webkit`,
+);
+
+/** A test option: runs it in Chromium alone; the summary counts it as skipped elsewhere and names the reason. */
+export const onlyInChromium = (reason) => ({
+  skip: browserName === 'chromium' ? false : `in Chromium only: ${reason}`,
+});
 
 export const executablePath = process.env.PINHOLE_CHROMIUM ?? '/usr/bin/chromium';
 export const browserArguments = [
@@ -24,10 +39,41 @@ export const browserArguments = [
   '--disable-quic',
 ];
 
-/** `more`: arguments beside the usual ones. */
-export function launch(more = []) {
+/** `camera`: with a camera that shows a moving test picture, and nobody is asked for leave to use it. */
+export async function launch({ camera = false } = {}) {
+  if (browserName === 'firefox') return launchFirefox(camera);
+  if (browserName === 'webkit') return launchWebKit();
   assert.ok(existsSync(executablePath), `no Chromium at ${executablePath}; PINHOLE_CHROMIUM says where it is`);
-  return chromium.launch({ executablePath, args: [...browserArguments, ...more] });
+  const cameraArguments = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+  return chromium.launch({ executablePath, args: [...browserArguments, ...(camera ? cameraArguments : [])] });
+}
+
+/** Firefox as it is installed, over WebDriver BiDi. */
+async function launchFirefox(camera) {
+  const executable = process.env.PINHOLE_FIREFOX ?? '/usr/bin/firefox-esr';
+  assert.ok(existsSync(executable), `no Firefox at ${executable}; PINHOLE_FIREFOX says where it is`);
+  const browser = await firefox.launch({
+    channel: 'moz-firefox',
+    executablePath: executable,
+    firefoxUserPrefs: camera
+      ? { 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true }
+      : {},
+  });
+  // Playwright sends this for every page, and the present ESR does not know it yet. Dark and light are tested in Chromium.
+  const session = Object.getPrototypeOf(browser._connection.toImpl(browser)._browserSession);
+  const { send } = session;
+  session.send = function (method, parameters) {
+    if (method === 'emulation.setMediaFeaturesOverride') return Promise.resolve({});
+    return send.call(this, method, parameters);
+  };
+  const page = await (await browser.newContext()).newPage();
+  const locator = Object.getPrototypeOf(page.locator('body'));
+  await page.context().close();
+  const { setInputFiles } = locator;
+  locator.setInputFiles = function (files, options) {
+    return isFolder(files) ? giveFolder(this, files) : setInputFiles.call(this, files, options);
+  };
+  return browser;
 }
 
 /** Opens the page in a context of its own and waits for the engine. `check()` fails if the page did what it must not. */
@@ -58,7 +104,7 @@ export async function openPage(browser, url, options = {}) {
 /** Resolves to what the engine says it runs on. */
 export async function engineReady(page) {
   const fact = page.getByText(/^Runs on \d+ threads?, .*SIMD$/);
-  await fact.waitFor({ timeout: 20_000 });
+  await fact.waitFor({ timeout: 60_000 });
   return fact.innerText();
 }
 
@@ -76,6 +122,7 @@ export function photoFolder(classes, photosOfEach) {
 
 /** Drops files or folders on an element, as the operating system does. */
 export async function dropOn(page, target, paths) {
+  if (browserName !== 'chromium') return dropFiles(target, paths);
   await target.scrollIntoViewIfNeeded();
   const box = await target.boundingBox();
   assert.ok(box, 'the drop target is not on the screen');
@@ -85,6 +132,18 @@ export async function dropOn(page, target, paths) {
   for (const type of ['dragEnter', 'dragOver', 'drop'])
     await session.send('Input.dispatchDragEvent', { type, ...at, data });
   await session.detach();
+}
+
+/** Where only Chromium's own protocol can act the operating system: the event with the files in it, which cannot have folders. */
+async function dropFiles(target, paths) {
+  const files = paths.map((file) => ({ name: path.basename(file), base64: readFileSync(file).toString('base64') }));
+  await target.evaluate((element, given) => {
+    const dataTransfer = new DataTransfer();
+    for (const { name, base64 } of given)
+      dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name));
+    for (const type of ['dragenter', 'dragover', 'drop'])
+      element.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }, files);
 }
 
 /** The probabilities on the screen: { label: probability }. */

@@ -12,6 +12,7 @@ import {
   engineReady,
   launch,
   native,
+  onlyInChromium,
   openPage,
   photoFolder,
   root,
@@ -176,7 +177,7 @@ for (const { model, classes } of [
 
 test(
   'a folder that is dropped becomes classes, and dropped pictures join the class they are dropped on',
-  limit,
+  { ...limit, ...onlyInChromium('no other driver drops a folder') },
   async () => {
     const { page, close } = await openPage(browser, server.url);
     await dropOn(page, page.getByRole('heading', { name: 'Drop a folder of photos here' }), [photos.folder]);

@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
-import { classify, engineReady, launch, openPage, photoFolder, samples, servePlainly } from './page.mjs';
+import {
+  classify,
+  engineReady,
+  launch,
+  onlyInChromium,
+  openPage,
+  photoFolder,
+  samples,
+  servePlainly,
+} from './page.mjs';
 
 const limit = { timeout: 120_000 };
 
@@ -102,17 +111,21 @@ test(
   },
 );
 
-test('it can be installed: the manifest has a name, a start and icons of the right size', limit, async () => {
-  const { page, context, close } = await openPage(browser, server.url);
-  const session = await context.newCDPSession(page);
-  const { errors, url } = await session.send('Page.getAppManifest');
-  assert.deepEqual(errors, []);
-  assert.match(url, /manifest\.webmanifest$/);
-  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-  // A context of a test has no profile to install into.
-  assert.deepEqual(
-    installabilityErrors.filter(({ errorId }) => errorId !== 'in-incognito'),
-    [],
-  );
-  await close();
-});
+test(
+  'it can be installed: the manifest has a name, a start and icons of the right size',
+  { ...limit, ...onlyInChromium('no other browser is asked whether it would') },
+  async () => {
+    const { page, context, close } = await openPage(browser, server.url);
+    const session = await context.newCDPSession(page);
+    const { errors, url } = await session.send('Page.getAppManifest');
+    assert.deepEqual(errors, []);
+    assert.match(url, /manifest\.webmanifest$/);
+    const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+    // A context of a test has no profile to install into.
+    assert.deepEqual(
+      installabilityErrors.filter(({ errorId }) => errorId !== 'in-incognito'),
+      [],
+    );
+    await close();
+  },
+);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
-import { engineReady, launch, openPage, photoFolder } from './page.mjs';
+import { engineReady, launch, onlyInChromium, openPage, photoFolder } from './page.mjs';
 
 /** Of one test: a page that hangs fails by itself. */
 const limit = { timeout: 240_000 };
@@ -117,20 +117,24 @@ test(
   },
 );
 
-test('a page that dies in mid-training has its training back in the next one', limit, async () => {
-  const { context, page, close } = await begun();
-  await inTheMiddle(page);
-  const session = await context.newCDPSession(page);
-  const died = page.waitForEvent('crash');
-  void session.send('Page.crash').catch(() => undefined);
-  await died;
-  await page.close();
-  const next = await context.newPage();
-  await next.goto(server.url);
-  await comesBack(next);
-  await endsAsIfNothingHadHappened(next);
-  await close();
-});
+test(
+  'a page that dies in mid-training has its training back in the next one',
+  { ...limit, ...onlyInChromium('no other driver kills a page') },
+  async () => {
+    const { context, page, close } = await begun();
+    await inTheMiddle(page);
+    const session = await context.newCDPSession(page);
+    const died = page.waitForEvent('crash');
+    void session.send('Page.crash').catch(() => undefined);
+    await died;
+    await page.close();
+    const next = await context.newPage();
+    await next.goto(server.url);
+    await comesBack(next);
+    await endsAsIfNothingHadHappened(next);
+    await close();
+  },
+);
 
 test('a training whose images have changed cannot go on, says so, and can when that is undone', limit, async () => {
   const { page, close } = await begun();

@@ -52,6 +52,9 @@ export const projectIsOpen = new Promise<void>((resolve) => {
 export async function openStore(): Promise<{ file: Uint8Array; about: state.CurrentModel } | null> {
   let model: { file: Uint8Array; about: state.CurrentModel } | null = null;
   try {
+    // The TypeScript library knows of browsers that have one.
+    if (!(navigator.storage as StorageManager | undefined)?.getDirectory)
+      throw new Error('this browser has no private file system for pages');
     if (!(await isOurs())) throw new Error('the project is open in another tab; what you do in this one is not kept');
     database = createStore('pinhole', 'project');
     const [saved, file, training] = await Promise.all([
