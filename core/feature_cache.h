@@ -26,7 +26,7 @@ class FeatureCache {
   /// Is it worth it? Only when there are frozen layers and their features take no more room than the images.
   static bool pays(const Model& model, const ImageDataset& data, int views = 1);
 
-  /// Computes the features of the next images, at most `batch_size`; false when all are there.
+  /// Computes the features of the next images, at most `batch_size` and not many; false when all are there.
   bool step(int batch_size);
   /// Images that are done, and all there are to do; each counts once for every view.
   std::size_t done() const { return done_; }

@@ -100,7 +100,8 @@ async function launchChromium() {
   if (!existsSync(executablePath)) return undefined;
   const { chromium } = await import('playwright-core');
   const args = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync'];
-  return chromium.launch({ executablePath, args });
+  const server = await chromium.launchServer({ executablePath, args });
+  return { server, browser: await chromium.connect(server.wsEndpoint()) };
 }
 
 /** Asks a runner of its own one question, or several, and ends it. */
@@ -397,8 +398,13 @@ function downloadBytes() {
 async function findPeers(machine, wanted, gaps) {
   const needs = new Set(wanted.flatMap((column) => column.needs ?? []));
   await fetchPeers([...needs].filter((need) => need !== 'chromium' && need !== 'torch'));
-  if (needs.has('chromium')) machine.browser = await launchChromium();
-  machine.versions = { node: process.version, chromium: machine.browser?.version() };
+  machine.versions = { node: process.version };
+  const first = needs.has('chromium') ? await launchChromium() : undefined;
+  if (first) {
+    machine.browser = launchChromium;
+    machine.versions.chromium = first.browser.version();
+    await first.server.close();
+  }
   if (needs.has('torch')) {
     try {
       Object.assign(machine.versions, await withRunner(torchRunner(), (runner) => runner.ask({ op: 'versions' })));
@@ -532,7 +538,6 @@ main(async () => {
     printGoals(results);
     heading(`${results.minutes.toFixed(1)} minutes; build/bench/results.json, build/bench/results.html`);
   } finally {
-    await machine.browser?.close();
     server.close();
   }
 });

@@ -1,6 +1,7 @@
 // A runner is an engine that was started and answers requests: a process that reads and writes JSON lines, or a page.
 //   {ask(request): Promise<reply>, close(): Promise<void>};  an engine that fails makes ask() fail with its sentence
 import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 // An engine that hangs must not hold up the others. jax-js takes half a minute for one image of the 3-conv network.
@@ -70,10 +71,34 @@ export function processRunner(program, args, { env = {} } = {}) {
   };
 }
 
-export function pageRunner(browser, url, engine, config) {
+/** A process and all that it has started. */
+function processTree(pid) {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean);
+    } catch {
+      return []; // it has just ended
+    }
+  });
+  return [Number(pid), ...children.flatMap(processTree)];
+}
+
+function signal(pids, name) {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // ended meanwhile
+    }
+  }
+}
+
+/** Every page has a browser of its own, which stands still while another engine is measured. */
+export function pageRunner(launch, url, engine, config) {
+  let stopped = [];
   const ready = (async () => {
-    const context = await browser.newContext();
-    const page = await context.newPage();
+    const { server, browser } = await launch();
+    const page = await browser.newPage();
     page.setDefaultTimeout(0);
     const crash = new Promise((_, reject) => {
       page.on('crash', () => reject(new Error('the page has crashed')));
@@ -82,19 +107,26 @@ export function pageRunner(browser, url, engine, config) {
     await page.goto(`${url}/bench/page.html`);
     await page.waitForFunction('globalThis.ask');
     await page.evaluate(([name, settings]) => globalThis.start(name, settings), [engine, config]);
-    return { context, page, crash };
+    return { server, page, crash };
   })();
   ready.catch(() => undefined);
   return {
     async ask(request) {
-      const { page, crash } = await inTime(ready);
-      const reply = await inTime(Promise.race([crash, page.evaluate((asked) => globalThis.ask(asked), request)]));
-      if (reply?.error !== undefined) throw new Error(reply.error);
-      return reply;
+      const { server, page, crash } = await inTime(ready);
+      signal(stopped, 'SIGCONT');
+      try {
+        const reply = await inTime(Promise.race([crash, page.evaluate((asked) => globalThis.ask(asked), request)]));
+        if (reply?.error !== undefined) throw new Error(reply.error);
+        return reply;
+      } finally {
+        stopped = processTree(server.process().pid);
+        signal(stopped, 'SIGSTOP');
+      }
     },
     async close() {
-      const { context } = await ready.catch(() => ({}));
-      await context?.close();
+      const { server } = await ready.catch(() => ({}));
+      signal(stopped, 'SIGCONT');
+      await server?.kill();
     },
   };
 }

@@ -69,6 +69,7 @@ for (const { colorScheme, width } of [
     await page.getByText('30 images in 3 classes').waitFor();
     await page.getByText(/^About .* on this device/).waitFor({ timeout: 30_000 });
     await page.getByText('Advanced', { exact: true }).click();
+    await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
     for (const name of ['Turn', 'Mirror']) await page.getByRole('checkbox', { name }).check();
     await page.getByRole('list', { name: /, augmented$/ }).waitFor();
     await both('data and advanced settings');

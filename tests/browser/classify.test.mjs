@@ -39,6 +39,7 @@ async function withModel(epochs = 3) {
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('36 images in 3 classes').waitFor();
   await page.getByText('Advanced', { exact: true }).click();
+  await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   await page.getByLabel('Epochs').fill(String(epochs));
   await page.getByLabel('Validation split').fill('0.5');
   await page.getByRole('button', { name: 'Train', exact: true }).click();

@@ -68,6 +68,8 @@ test(
     for (const name of ['fishes', 'monuments', 'tools'])
       assert.equal(await page.getByLabel(`Add images to ${name}`).count(), 1);
 
+    await openAdvanced(page);
+    await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
     await train(page, { Epochs: 20, 'Batch size': 8 });
     assert.match(
       await region(page, 'Validation accuracy').innerText(),
@@ -133,6 +135,33 @@ test(
     assertClose(firstAnswer, probabilities, 1e-5, firstFile);
   },
 );
+
+test('photos train the pretrained model, several looks of each, unless another is chosen', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+  await page.getByText('24 images in 3 classes').waitFor();
+  await page.getByText(/^64 passes over the images in batches of 32/).waitFor();
+  await page.getByText(/^About \d+ s on this device, with \d+ MB of memory: it fits\.$/).waitFor({ timeout: 30_000 });
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
+  const [right] = /\d+ of 6 images/.exec(await region(page, 'Validation accuracy').innerText());
+  assert.ok(parseInt(right) >= 4, right); // chance would be 2
+  const answer = await classify(page, path.join(samples, 'fishes/fish20.jpg'));
+  assert.equal(
+    Object.keys(answer).reduce((a, b) => (answer[b] > answer[a] ? b : a)),
+    'fishes',
+  );
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save the model' }).click(),
+  ]);
+  assert.equal(download.suggestedFilename(), 'TransferCNN.safetensors');
+  const file = readFileSync(await download.path());
+  const { __metadata__ } = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE())).toString());
+  const { recipe } = JSON.parse(__metadata__.training);
+  assert.deepEqual([recipe.augment_views, recipe.schedule.type, recipe.augment.length], [8, 'cosine', 2]);
+  await close();
+});
 
 for (const { model, classes } of [
   { model: 'multiclass_cnn', classes: ['fishes', 'monuments', 'tools'] },
@@ -275,6 +304,8 @@ test('stop ends training after the present step and keeps the model', limit, asy
   const { page, close } = await openPage(browser, server.url);
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('24 images in 3 classes').waitFor();
+  await openAdvanced(page);
+  await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   await setAdvanced(page, { Epochs: 5000, 'Batch size': 8 });
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page.getByRole('progressbar', { name: 'Training' }).waitFor();

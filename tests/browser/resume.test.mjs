@@ -38,6 +38,7 @@ async function begun() {
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('60 images in 3 classes').waitFor();
   await page.getByText('Advanced', { exact: true }).click();
+  await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   await page.getByLabel('Epochs', { exact: true }).fill(String(epochs));
   // What depends on where the training stands.
   await page.getByLabel('Schedule').selectOption('Cosine');

@@ -31,6 +31,7 @@ async function open() {
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('30 images in 3 classes').waitFor();
   await page.getByText('Advanced', { exact: true }).click();
+  await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   return opened;
 }
 

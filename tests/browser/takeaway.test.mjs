@@ -34,6 +34,7 @@ async function withModel() {
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('36 images in 3 classes').waitFor();
   await page.getByText('Advanced', { exact: true }).click();
+  await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   await page.getByLabel('Epochs').fill('4');
   await page.getByLabel('Validation split').fill('0.25');
   await page.getByRole('button', { name: 'Train', exact: true }).click();

@@ -28,6 +28,8 @@ async function open() {
   const opened = await openPage(browser, server.url);
   await opened.page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await opened.page.getByText('36 images in 3 classes').waitFor();
+  await opened.page.getByText('Advanced', { exact: true }).click();
+  await opened.page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   return opened;
 }
 

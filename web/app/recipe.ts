@@ -19,7 +19,7 @@ export function trainSettings(chosen: Settings): TrainSettings {
       schedule: { type, ...(hasWarmup && { warmup_epochs: warmupEpochs }) },
     }),
     ...(labelSmoothing > 0 && { labelSmoothing }),
-    ...(augmentations.length > 0 && { augment: transformsOf(augmentations) }),
+    ...(augmentations.length > 0 && { augment: transformsOf(augmentations), augmentViews: chosen.views }),
     ...(chosen.balance && { classWeights: 'balanced' as const }),
   };
 }

@@ -106,6 +106,8 @@ export interface Settings {
   readonly warmupEpochs: number;
   readonly labelSmoothing: number;
   readonly augmentations: readonly AugmentationId[];
+  /** So many looks of each image, computed once where layers are frozen; 0: a new one every epoch. */
+  readonly views: number;
   /** Epochs without a better validation after which it ends; 0: none. */
   readonly patience: number;
   readonly validationSplit: number;

@@ -1,23 +1,23 @@
 // Training settings that suit a set of images: what the simple mode trains with. Pure, so that it can be tested.
+import transferRecipe from '../../models/transfer.recipe.json';
 import type { ModelId, Settings } from './state';
 
 /**
  * `counts`: images of each class. Few images want many passes and small batches, so that there are enough steps to learn from; many
- * images want few. A frozen trunk leaves a small head to train, which is quick and learns with larger steps. A part is held out for testing unless that would leave a class with a single image to learn from.
+ * images want few. A part is held out for testing unless that would leave a class with a single image to learn from.
  */
-export function suggestSettings(counts: readonly number[], model: ModelId = 'multiclass_cnn'): Settings {
+export function suggestSettings(counts: readonly number[], model: ModelId = 'transfer'): Settings {
   const total = counts.reduce((sum, count) => sum + count, 0);
   const smallest = counts.length > 0 ? Math.min(...counts) : 0;
   const [epochs, batchSize] =
     total <= 60 ? [30, 8] : total <= 300 ? [20, 16] : total <= 2000 ? [12, 32] : total <= 10_000 ? [6, 32] : [3, 32];
-  const pretrained = model === 'transfer';
-  return {
+  const scratch: Settings = {
     model,
     imageSize: 'model',
-    epochs: pretrained ? Math.max(20, 2 * epochs) : epochs,
+    epochs,
     balance: false,
     batchSize,
-    learningRate: pretrained ? 5e-3 : 1e-3,
+    learningRate: 1e-3,
     optimizer: 'adam',
     momentum: 0.9,
     weightDecay: 0,
@@ -25,8 +25,27 @@ export function suggestSettings(counts: readonly number[], model: ModelId = 'mul
     warmupEpochs: 0,
     labelSmoothing: 0,
     augmentations: [],
+    views: 0,
     patience: 0,
     validationSplit: total > 0 && smallest < 3 ? 0 : 0.2,
     seed: 0,
+  };
+  return model === 'transfer' ? { ...scratch, ...pretrainedSettings(total) } : scratch;
+}
+
+/**
+ * A frozen trunk leaves a small head to train, which is quick and learns with larger steps: models/transfer.recipe.json, with fewer
+ * looks the more images there are, because every look goes through the whole trunk once. Many images are looks enough.
+ */
+function pretrainedSettings(total: number): Partial<Settings> {
+  const views = total <= 60 ? 8 : total <= 150 ? 4 : total <= 500 ? 2 : 0;
+  return {
+    epochs: total <= 500 ? transferRecipe.epochs : 20,
+    batchSize: transferRecipe.batch_size,
+    learningRate: transferRecipe.optimizer.lr,
+    weightDecay: transferRecipe.optimizer.weight_decay,
+    schedule: 'cosine',
+    augmentations: views > 0 ? ['crop', 'mirror'] : [],
+    views,
   };
 }

@@ -18,6 +18,8 @@ interface Measured {
   /** Seconds for one image, in training and in evaluation. */
   readonly training: number;
   readonly evaluation: number;
+  /** There are frozen layers, which see every look of every image once, before the first step; `training` is without them. */
+  readonly prepares: boolean;
   /** Bytes for the weights and what goes with them, and for each image of a batch. */
   readonly fixed: number;
   readonly perImage: number;
@@ -63,6 +65,7 @@ async function update(chosen: Settings, counts: { classes: number; photos: numbe
     images,
     chosen.optimizer,
     chosen.augmentations,
+    chosen.views > 0,
     counts.classes,
   ].join();
   let failure: unknown;
@@ -82,11 +85,23 @@ async function update(chosen: Settings, counts: { classes: number; photos: numbe
   estimate.value = measured
     ? {
         status: 'measured',
-        seconds: chosen.epochs * ((counts.photos - held) * measured.training + held * measured.evaluation),
+        seconds: secondsFor(measured, chosen, counts.photos - held, held),
         bytes: measured.fixed + batch * measured.perImage + counts.photos * measured.imageBytes,
         limit: memoryLimit(),
       }
     : { status: 'failed', message: messageOf(failure) };
+}
+
+function secondsFor(
+  { training, evaluation, prepares }: Measured,
+  chosen: Settings,
+  images: number,
+  held: number,
+): number {
+  const looks = chosen.augmentations.length > 0 && chosen.views > 0 ? Math.min(chosen.views, chosen.epochs) : 1;
+  // What is held out goes through the frozen layers twice: while it trains, and to see in the end how good it is.
+  const once = prepares ? (looks * images + 2 * held) * evaluation : 0;
+  return once + chosen.epochs * (images * training + (prepares ? 0 : held * evaluation));
 }
 
 async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, images: number): Promise<Measured> {
@@ -102,11 +117,16 @@ async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, i
       Array.from({ length: images }, (_, i) => ({ image: { data: noise, width, height }, label: i % classCount })),
     );
     const times: number[] = [];
+    let prepares = false;
     await model.train(data, {
       epochs: 6,
       batchSize: images,
       optimizer: chosen.optimizer,
       augment: transformsOf(chosen.augmentations),
+      augmentViews: Math.min(chosen.views, 1),
+      onPrepare: () => {
+        prepares = true;
+      },
       // The first step makes the plan.
       onStep: ({ step, imagesPerSecond }) => {
         if (step > 1) times.push(1 / imagesPerSecond);
@@ -129,6 +149,7 @@ async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, i
     return {
       training,
       evaluation,
+      prepares,
       fixed: 3 * weights + moments,
       // The batch itself comes as floats too.
       perImage: ofBatch / images + imageBytes * 4,

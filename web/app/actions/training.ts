@@ -271,6 +271,10 @@ async function runEpochs(
     // Without images that are held out no epoch is known to be better.
     ...(val.size > 0 && { val, patience: chosen.patience }),
     ...(kept && { resumeFrom: kept.state }),
+    onPrepare: (at) => {
+      progress.value = null;
+      preparing.value = at;
+    },
     onStep,
     onEpoch,
     stateSeconds: Math.max(
