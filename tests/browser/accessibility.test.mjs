@@ -181,7 +181,7 @@ test(
     await tabTo(page, /^Save the model$/);
     await page.keyboard.press('Enter');
     await saved;
-    await page.getByText(/^MultiClassCNN\.safetensors saved\.\s*$/).waitFor({ state: 'attached' });
+    await page.getByText(/^TransferCNN\.safetensors saved\.\s*$/).waitFor({ state: 'attached' });
 
     const all = said.join('\n');
     for (const sentence of [
@@ -191,7 +191,7 @@ test(
       /Training has finished\. Validation accuracy/,
       /Moved .*\.jpg to monuments\./,
       /^wrench\.jpg: .*%/m,
-      /MultiClassCNN\.safetensors saved\./,
+      /TransferCNN\.safetensors saved\./,
     ])
       assert.match(all, sentence);
     await close();
