@@ -107,13 +107,21 @@ for (const variant of variants) {
         await assert.rejects(model.train(many, { epochs: 1, batchSize }), outOfMemory);
         await assert.rejects(model.evaluate(many, { batchSize }), outOfMemory);
       }
-      // Weights: 1 GiB each, and 4 GiB is all there is.
-      const linear = { type: 'Linear', out_features: 16384 };
-      const layers = [linear, linear, linear, linear, { type: 'Linear', out_features: 'classes' }];
+      // Weights: almost 1 GiB a model, which is the most for one, and 4 GiB is all there is.
+      const huge = (...hidden) => {
+        const layers = [...hidden, 'classes'].map((out_features) => ({ type: 'Linear', out_features }));
+        return pinhole.createModel({ format: 'pinhole/1', input: [1, 1, 16384], layers }, { classes });
+      };
       await assert.rejects(
-        pinhole.createModel({ format: 'pinhole/1', input: [1, 1, 16384], layers }, { classes }),
-        outOfMemory,
+        huge(16384, 16384),
+        /^Error: \[Linear #1\] needs 268435456 weights, more than the 0 that are left for it$/,
       );
+      const models = [];
+      await assert.rejects(async () => {
+        while (models.length < 5) models.push(await huge(16380));
+      }, outOfMemory);
+      assert.ok(models.length >= 2, `${models.length} models of 1 GiB`);
+      for (const one of models) await one.dispose();
       await works(model);
       assertSameMemory(await pinhole.memory(), before);
     });
