@@ -21,14 +21,12 @@ bool FeatureCache::pays(const Model& model, const ImageDataset& data, int views)
 }
 
 bool FeatureCache::step(int batch_size) {
-  // More at once take more memory, which no cache holds any more, and are not faster.
+  if (done_ == total()) return false;
+  // The activations of a deep trunk are large: those of more images at once take more memory.
   constexpr int kMostAtOnce = 8;
   const std::size_t first = done_ % data_.size();
   const std::size_t count =
-      done_ == total() ? 0
-                       : std::min(static_cast<std::size_t>(std::min(batch_size, kMostAtOnce)),
-                                  data_.size() - first);
-  if (count == 0) return false;
+      std::min(static_cast<std::size_t>(std::min(batch_size, kMostAtOnce)), data_.size() - first);
   std::vector<std::uint32_t> indices(count);
   std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(first));
   std::vector<int> labels;

@@ -103,6 +103,7 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
 }
 
 int Trainer::view() const {
+  if (options_.augment.empty()) return 1;
   return options_.augment_views == 0 ? progress_.epoch
                                      : (progress_.epoch - 1) % options_.augment_views + 1;
 }
@@ -254,7 +255,7 @@ const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint
                 options_.augment.empty() ? nullptr : &change);
     return model_.forward(x_, Pass::kTrain, options_.seed, number);
   }
-  features_->gather(indices, x_, features_->total() == data_.size() ? 1 : view());
+  features_->gather(indices, x_, view());
   labels_.clear();
   for (const std::uint32_t index : indices) labels_.push_back(data_.label(index));
   return model_.forward_features(x_, Pass::kTrain, options_.seed, number);

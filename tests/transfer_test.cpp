@@ -142,6 +142,14 @@ TEST_P(Transfer, HeadLearnsTheSameFromKeptFeaturesAsFromImages) {
   EXPECT_DOUBLE_EQ(with.result().loss, evaluate(whole, data).loss);
 }
 
+TEST(FeatureCache, OfNoImagesHasNothingToDo) {
+  Model model = small("reference");
+  const ImageDataset data = noise(0);
+  FeatureCache cache(model, data);
+  EXPECT_EQ(cache.total(), 0U);
+  EXPECT_FALSE(cache.step(4));
+}
+
 Augmentation flips_and_shifts() {
   return {parse_json(R"([{"type": "RandomHorizontalFlip"}, {"type": "RandomCrop", "padding": 2}])",
                      "augment"),

@@ -34,8 +34,9 @@ export function suggestSettings(counts: readonly number[], model: ModelId = 'tra
 }
 
 /**
- * A frozen trunk leaves a small head to train, which is quick and learns with larger steps: models/transfer.recipe.json, with fewer
- * looks the more images there are, because every look goes through the whole trunk once. Many images are looks enough.
+ * A frozen trunk leaves a small head to train, which is quick and learns with larger steps: models/transfer.recipe.json, but for the
+ * page's own, gentler crop, and fewer looks the more images there are, because every look goes through the whole trunk once. Many
+ * images are looks enough.
  */
 function pretrainedSettings(total: number): Partial<Settings> {
   const views = total <= 60 ? 8 : total <= 150 ? 4 : total <= 500 ? 2 : 0;
