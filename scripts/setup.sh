@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Pinhole needs and this machine lacks; says each step and its reason first; does nothing when all is there.
 #
-#   scripts/setup.sh [native] [wasm] [web] [test] [browsers] [lint]      (no argument: native wasm web)
+#   scripts/setup.sh [native] [wasm] [web] [test] [browsers] [lint] [fuzz]      (no argument: native wasm web)
 #
 # Debian packages are installed with apt (the only step that needs root or sudo). Everything else goes into the cache,
 # ${PINHOLE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/pinhole}, shared by all clones; node_modules is the one thing put in the tree.
@@ -36,8 +36,8 @@ WANTED=" $* "
 [ $# -gt 0 ] || WANTED=' native wasm web '
 for component in $WANTED; do
   case $component in
-    native | wasm | web | test | browsers | lint) ;;
-    *) fail "unknown component '$component'; there are: native wasm web test browsers lint" ;;
+    native | wasm | web | test | browsers | lint | fuzz) ;;
+    *) fail "unknown component '$component'; there are: native wasm web test browsers lint fuzz" ;;
   esac
 done
 wants() { case $WANTED in *" $1 "*) true ;; *) false ;; esac }
@@ -125,6 +125,10 @@ if wants lint; then
   need 'C++ formatting' clang-format-19 "clang-format$suffix"
   need 'C++ linting' clang-tidy-19 "clang-tidy$suffix"
   need 'shell linting' shellcheck shellcheck
+fi
+if wants fuzz; then
+  need 'fuzzing' clang-19 clang++-19
+  need 'fuzzing' libclang-rt-19-dev "/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a"
 fi
 FETCH_XNNPACK=no
 if wants native || wants wasm; then
