@@ -1,6 +1,7 @@
-// npm run fuzz -- [TARGET ...] [--seconds N]: builds the libFuzzer targets with clang and sanitizers, and runs each for N seconds
-// (default 60), two at a time. Inputs that reach new code are kept in build/fuzz/corpus, so that the next run goes on from them; an
-// input that is a finding is written to build/fuzz/findings, and `build/fuzz/tests/fuzz/fuzz_TARGET FILE` runs it again.
+// npm run fuzz -- [TARGET ...] [--minutes N | --seconds N]: builds the libFuzzer targets with clang and sanitizers, and runs each for
+// so long (default: a minute), two at a time. Inputs that reach new code are kept in build/fuzz/corpus, so that the next run goes on
+// from them; an input that is a finding is written to build/fuzz/findings, and `build/fuzz/tests/fuzz/fuzz_TARGET FILE` runs it again.
+// The parsers that are JavaScript, zip and tflite, get files damaged at random for so long; what fails names its seed.
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -9,6 +10,8 @@ import { buildPreset } from './build.mjs';
 import { Failure, heading, main, mustRun, root, run, setUp } from './lib.mjs';
 
 const targets = ['image', 'safetensors', 'training_state', 'spec', 'recipe', 'idx'];
+/** The parsers that are JavaScript, and their tests in tests/wasm/mutations.test.mjs. */
+const scripted = { zip: 'damaged zip files', tflite: 'damaged TFLite files' };
 const jsonInside = ['safetensors', 'training_state', 'spec', 'recipe'];
 const atOnce = 2;
 const folder = path.join(root, 'build/fuzz');
@@ -43,16 +46,35 @@ async function fuzz(name, seconds) {
   return status === 0;
 }
 
+/** The same for a parser that is JavaScript. */
+async function mutate(name, seconds) {
+  const lines = [];
+  const status = await run(
+    process.execPath,
+    ['--test', `--test-name-pattern=${scripted[name]}`, path.join(root, 'tests/wasm/mutations.test.mjs')],
+    { env: { PINHOLE_MUTATE_SECONDS: String(seconds) }, onLine: (line) => lines.push(line) },
+  );
+  const executions = lines.map((line) => /(\d+) files were damaged/.exec(line)?.[1]).find(Boolean) ?? '?';
+  console.log(
+    `    ${name.padEnd(16)}${executions.padStart(10)} executions                 ${status === 0 ? 'no finding' : 'FINDING'}`,
+  );
+  if (status !== 0) console.log(lines.slice(-60).join('\n'));
+  return status === 0;
+}
+
 main(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seconds: { type: 'string', default: '60' } },
+    options: { minutes: { type: 'string' }, seconds: { type: 'string' } },
   });
-  const unknown = positionals.find((name) => !targets.includes(name));
-  if (unknown) throw new Failure(`unknown target '${unknown}'; there are: ${targets.join(' ')}`);
-  if (!/^[1-9]\d*$/.test(values.seconds))
-    throw new Failure(`--seconds expected a whole number from 1, got ${values.seconds}`);
-  await setUp('native', 'fuzz');
+  const all = [...targets, ...Object.keys(scripted)];
+  const unknown = positionals.find((name) => !all.includes(name));
+  if (unknown) throw new Failure(`unknown target '${unknown}'; there are: ${all.join(' ')}`);
+  for (const [option, value] of Object.entries(values)) {
+    if (!/^[1-9]\d*$/.test(value)) throw new Failure(`--${option} expected a whole number from 1, got ${value}`);
+  }
+  const seconds = values.seconds ? Number(values.seconds) : 60 * Number(values.minutes ?? 1);
+  await setUp('native', 'web', 'fuzz');
   await buildPreset('fuzz', { what: 'the fuzz targets', targets: targets.map((name) => `fuzz_${name}`) });
 
   const seeds = path.join(folder, 'seeds');
@@ -62,14 +84,14 @@ main(async () => {
     env: { PINHOLE_WRITE_SEED: path.join(seeds, 'training_state/started') },
   });
   mkdirSync(path.join(folder, 'findings'), { recursive: true });
-  const waiting = positionals.length ? [...new Set(positionals)] : [...targets];
-  heading(`Fuzzing ${waiting.length} targets, each for ${values.seconds} s`);
+  const waiting = positionals.length ? [...new Set(positionals)] : all;
+  heading(`Fuzzing ${waiting.length} targets, each for ${seconds} s`);
   const failed = [];
   const worker = async () => {
     for (let name = waiting.shift(); name; name = waiting.shift())
-      if (!(await fuzz(name, values.seconds))) failed.push(name);
+      if (!(await (name in scripted ? mutate : fuzz)(name, seconds))) failed.push(name);
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  if (failed.length) console.log(`    FINDINGS: ${failed.join(', ')}; the inputs are in build/fuzz/findings`);
+  if (failed.length) console.log(`    FINDINGS: ${failed.join(', ')}; what libFuzzer found is in build/fuzz/findings`);
   return failed.length ? 1 : 0;
 });

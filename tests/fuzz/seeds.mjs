@@ -173,7 +173,8 @@ export function writeSeeds(folder) {
   ]);
   const visit = (value) => {
     if (Array.isArray(value)) value.forEach(visit);
-    else if (typeof value === 'object') Object.entries(value).forEach(([key, inner]) => (words.add(key), visit(inner)));
+    else if (value && typeof value === 'object')
+      Object.entries(value).forEach(([key, inner]) => (words.add(key), visit(inner)));
     else if (typeof value === 'string') words.add(value);
   };
   visit([specs, recipes]);

@@ -1,5 +1,6 @@
 // The parsers that are JavaScript, the page's zip reader and the reader of the pretrained weights, on thousands of damaged files:
-// each gives a result or an Error of our own words. The parsers of the core have fuzzers: npm run fuzz.
+// each gives a result or an Error of our own words. The parsers of the core have fuzzers; `npm run fuzz` runs both for longer, these
+// tests with PINHOLE_MUTATE_SECONDS, other files each time (PINHOLE_MUTATE_SEED repeats one).
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,6 +10,24 @@ import { zipSync } from 'fflate';
 import { readConvolutions, trunkTensors } from '../../scripts/backbone.mjs';
 import { Failure } from '../../scripts/lib.mjs';
 import { random, root } from './support.mjs';
+
+const seconds = Number(process.env.PINHOLE_MUTATE_SECONDS ?? 0);
+const timeout = 300_000 + 1000 * seconds;
+
+/** The numbers 0, 1, ...: `least` of them, or as many as there is time for. */
+function* rounds(t, least) {
+  const end = Date.now() + 1000 * seconds;
+  let round = 0;
+  while (round < least || Date.now() < end) yield round++;
+  t.diagnostic(`${round} files were damaged`);
+}
+
+/** A generator of random numbers: the same ones each time, or others where there is time for more. */
+function chance(t, seed) {
+  const chosen = Number(process.env.PINHOLE_MUTATE_SEED ?? (seconds ? Date.now() % 2 ** 31 : seed));
+  t.diagnostic(`seed ${chosen}`);
+  return random(chosen);
+}
 
 async function importSource(name) {
   const { build } = await import('esbuild');
@@ -31,7 +50,7 @@ function damaged(bytes, next, parts = [[0, bytes.length]]) {
   return next() < 0.1 ? copy.subarray(0, below(copy.length)) : copy;
 }
 
-test('5,000 damaged zip files each open, or say in our words why not', { timeout: 300_000 }, async () => {
+test('5,000 damaged zip files each open, or say in our words why not', { timeout }, async (t) => {
   const { filesInZip } = await importSource('web/app/files/zip.ts');
   const text = (size) => new Uint8Array(size).fill(97, 0, size / 2);
   const whole = zipSync({
@@ -46,14 +65,14 @@ test('5,000 damaged zip files each open, or say in our words why not', { timeout
     [whole.length - 22, whole.length],
     [0, 300],
   ];
-  const next = random(2026);
+  const next = chance(t, 2026);
   const seen = { files: 0, refused: 0, messages: new Set() };
   const ownWords = (error) => {
     assert.equal(error.constructor, Error, `${error.constructor.name}: ${error.message}`);
     assert.match(error.message, /^[^\n]{10,200}$/);
     seen.messages.add(error.message);
   };
-  for (let round = 0; round < 5000; ++round) {
+  for (const round of rounds(t, 5000)) {
     let files = [];
     try {
       files = await filesInZip(new File([round === 0 ? whole : damaged(whole, next, parts)], 'pets.zip'));
@@ -81,7 +100,7 @@ test('5,000 damaged zip files each open, or say in our words why not', { timeout
   );
 });
 
-test('600 damaged TFLite files each give weights, or say in our words why not', { timeout: 300_000 }, () => {
+test('600 damaged TFLite files each give weights, or say in our words why not', { timeout }, (t) => {
   const require = createRequire(import.meta.url);
   const folder = path.dirname(require.resolve('@mediapipe/objectron/package.json'));
   const file = readFileSync(path.join(folder, 'objectron_solution_packed_assets.data')).subarray(184);
@@ -93,11 +112,13 @@ test('600 damaged TFLite files each give weights, or say in our words why not', 
     [Math.max(0, start - 200), Math.min(file.length, start + 400)],
     [file.length - 60_000, file.length],
   ];
-  const next = random(7);
+  const next = chance(t, 7);
   const messages = new Set();
   let accepted = 0;
+  let damages = 0;
   const length = trunkTensors(readConvolutions(new Uint8Array(file))).size;
-  for (let round = 0; round < 600; ++round) {
+  for (const round of rounds(t, 600)) {
+    damages = round + 1;
     try {
       assert.equal(trunkTensors(readConvolutions(damaged(file, next, parts))).size, length);
       ++accepted;
@@ -106,5 +127,8 @@ test('600 damaged TFLite files each give weights, or say in our words why not', 
       messages.add(error.message);
     }
   }
-  assert(accepted > 20 && accepted < 580 && messages.size >= 3, JSON.stringify({ accepted, messages: [...messages] }));
+  assert(
+    accepted > damages / 30 && accepted < damages - 20 && messages.size >= 3,
+    JSON.stringify({ accepted, messages: [...messages] }),
+  );
 });
