@@ -230,8 +230,11 @@ Image decode_with_stb(Bytes bytes, std::string_view format, const DecodeLimits& 
                              &components)) {
     throw_stb_failure(format);
   }
-  check_image_size(width, std::abs(std::int64_t{height}),
-                   limits);  // a BMP that is stored from the top has a negative height
+  // A BMP that is stored from the top has a negative height. stb_image takes one of no pixels, too.
+  const std::int64_t rows = std::abs(std::int64_t{height});
+  if (width < 1 || rows < 1)
+    throw Error(text("damaged ", format, ": its size is ", width, 'x', rows));
+  check_image_size(width, rows, limits);
   Source source(bytes);
   // 16 bits a channel come out as their high bytes: what Pillow does for RGB; for grey its convert("RGB") clips at 255.
   stbi_uc* pixels =

@@ -289,6 +289,14 @@ TEST(Bmp, colour_masks_inside_a_header_of_56_bytes_are_read) {
   EXPECT_EQ(decode_image(bmp).rgba, (Bytes{1, 2, 3, 255, 0x10, 0x20, 0x30, 255}));
 }
 
+TEST(Bmp, of_no_pixels_is_refused) {
+  for (const int at : {18, 22}) {  // its width, its height
+    Bytes bmp = sample("bmp_rgb.bmp");
+    std::memset(bmp.data() + at, 0, 4);
+    EXPECT_REFUSED(bmp, "damaged BMP: its size is");
+  }
+}
+
 TEST(BadImage, a_binary_pnm_needs_white_space_before_its_pixels) {
   EXPECT_EQ(refusal(bytes_of("P5 1 1 255 7")), "decoded to 1x1");
   EXPECT_REFUSED(bytes_of("P5 1 1 255#7"), "no white space before its pixels");
