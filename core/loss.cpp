@@ -9,8 +9,8 @@ namespace pinhole {
 namespace {
 
 /// What the labels' weights add up to; each is 1 unless the options say otherwise.
-double total_weight(std::span<const int> labels, const LossOptions& options) {
-  if (options.class_weights.empty()) return static_cast<double>(labels.size());
+double total_weight(std::span<const int> labels, const LossOptions& options, bool mixed) {
+  if (options.class_weights.empty() || mixed) return static_cast<double>(labels.size());
   double total = 0;
   for (const int label : labels) total += options.class_weights[static_cast<std::size_t>(label)];
   return total;
@@ -18,18 +18,18 @@ double total_weight(std::span<const int> labels, const LossOptions& options) {
 
 }  // namespace
 
-// With smoothing e, weights w, log-probabilities l and k classes an image costs
-//   (1 - e) * w[label] * -l[label]  +  e / k * sum_c(w[c] * -l[c]),
-// so class c has the target t[c] = (1 - e) * w[label] * (c == label) + e / k * w[c].
+// With smoothing e, weights w, log-probabilities l, k classes and the part p[c] of class c in the label (1 and 0, unless mixed), an image
+// costs sum_c(t[c] * -l[c]), where class c has the target t[c] = w[c] * ((1 - e) * p[c] + e / k).
 double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
-                     const LossOptions& options) {
+                     const LossOptions& options, const SecondLabels& second) {
   const auto n = labels.size();
   const auto k = static_cast<std::size_t>(logits.shape().c);
   assert(logits.size() == n * k);
   dlogits.resize(logits.shape());
-  const double weight = total_weight(labels, options);
+  const bool mixed = !second.labels.empty();
+  const double weight = total_weight(labels, options, mixed);
   const double spread = options.label_smoothing / static_cast<double>(k);
-  const bool plain = options.label_smoothing == 0 && options.class_weights.empty();
+  const bool plain = options.label_smoothing == 0 && options.class_weights.empty() && !mixed;
   const auto weight_of = [&](std::size_t c) {
     return options.class_weights.empty() ? 1.0 : options.class_weights[c];
   };
@@ -51,9 +51,11 @@ double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& 
       }
       continue;
     }
+    const auto other = mixed ? static_cast<std::size_t>(second.labels[i]) : label;
     const auto target = [&](std::size_t c) {
-      return (c == label ? (1 - options.label_smoothing) * weight_of(c) : 0) +
-             spread * weight_of(c);
+      const double part =
+          (c == label ? second.share : 0) + (mixed && c == other ? 1 - second.share : 0);
+      return weight_of(c) * ((1 - options.label_smoothing) * part + spread);
     };
     double targets = 0;
     for (std::size_t c = 0; c < k; ++c) {
@@ -69,11 +71,12 @@ double cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& 
 }
 
 double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
-                            const LossOptions& options) {
+                            const LossOptions& options, const SecondLabels& second) {
   const auto n = labels.size();
   assert(logits.size() == n);
   dlogits.resize(logits.shape());
-  const double weight = total_weight(labels, options);
+  const bool mixed = !second.labels.empty();
+  const double weight = total_weight(labels, options, mixed);
   const double spread = options.label_smoothing / 2;
   const bool weighted = !options.class_weights.empty();
   const double weight0 = weighted ? options.class_weights[0] : 1;
@@ -83,8 +86,12 @@ double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, T
     const double z = logits.data()[i];
     // -t1 log(sigmoid(z)) - t0 log(1 - sigmoid(z)), without overflow for any z.
     const double kept = 1 - options.label_smoothing;
-    const double t1 = weight1 * ((labels[i] == 1 ? kept : 0) + spread);
-    const double t0 = weight0 * ((labels[i] == 0 ? kept : 0) + spread);
+    const auto part = [&](int label) {
+      return (labels[i] == label ? second.share : 0) +
+             (mixed && second.labels[i] == label ? 1 - second.share : 0);
+    };
+    const double t1 = weight1 * (kept * part(1) + spread);
+    const double t0 = weight0 * (kept * part(0) + spread);
     const double log_term = std::log1p(std::exp(-std::abs(z)));
     total += t1 * (std::max(-z, 0.0) + log_term) + t0 * (std::max(z, 0.0) + log_term);
     dlogits.data()[i] = static_cast<real>(((t0 + t1) / (1 + std::exp(-z)) - t1) / weight);
@@ -93,10 +100,10 @@ double binary_cross_entropy(const Tensor& logits, std::span<const int> labels, T
 }
 
 double loss(LossKind kind, const Tensor& logits, std::span<const int> labels, Tensor& dlogits,
-            const LossOptions& options) {
+            const LossOptions& options, const SecondLabels& second) {
   return kind == LossKind::kBinaryCrossEntropy
-             ? binary_cross_entropy(logits, labels, dlogits, options)
-             : cross_entropy(logits, labels, dlogits, options);
+             ? binary_cross_entropy(logits, labels, dlogits, options, second)
+             : cross_entropy(logits, labels, dlogits, options, second);
 }
 
 int predicted_class(const real* logits, int outputs) {

@@ -117,6 +117,8 @@ TrainerOptions recipe_from_json(const Json& json, std::string_view what,
   reader.whole("patience", options.patience, 0, 1'000'000);
   if (const Json* found = reader.find("schedule")) read_schedule(*found, what, options.schedule);
   reader.number("label_smoothing", options.loss.label_smoothing);
+  reader.number("mixup_alpha", options.mix.mixup_alpha);
+  reader.number("cutmix_alpha", options.mix.cutmix_alpha);
   read_class_weights(reader, options);
   reader.number("clip_grad_norm", options.clip_grad_norm);
   reader.number("ema_decay", options.ema_decay);
@@ -159,6 +161,8 @@ Json recipe_json(const TrainerOptions& options) {
             {"warmup_epochs", s.warmup_epochs},
             {"warmup_start", s.warmup_start}}},
           {"label_smoothing", options.loss.label_smoothing},
+          {"mixup_alpha", options.mix.mixup_alpha},
+          {"cutmix_alpha", options.mix.cutmix_alpha},
           {"class_weights", std::move(class_weights)},
           {"clip_grad_norm", options.clip_grad_norm},
           {"ema_decay", options.ema_decay},

@@ -77,7 +77,9 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
         options.augment_views);
   const bool augmented = !options.augment.empty();
   const int views = augmented ? std::min(options.augment_views, options.epochs) : 1;
-  if (views > 0 && FeatureCache::pays(model, data, views)) {
+  check_mix(options.mix);
+  // Mixed images are new every time.
+  if (views > 0 && !options.mix.any() && FeatureCache::pays(model, data, views)) {
     features_ = std::make_unique<FeatureCache>(
         model, data,
         FeatureCache::Views{.augmentation = options.augment, .seed = options.seed, .count = views});
@@ -220,8 +222,10 @@ StepResult Trainer::step() {
       .step = progress_.step + 1, .epoch = progress_.epoch, .images = static_cast<int>(count)};
   const Tensor& logits = forward(std::span(order_).subspan(progress_.position, count),
                                  static_cast<std::uint64_t>(result.step));
-  result.correct = count_correct(logits, labels_);
-  result.loss = loss(model_.loss(), logits, labels_, dlogits_, loss_);
+  // Of mixed images, the label that has the larger part is right.
+  result.correct = count_correct(logits, share_ < 0.5 ? second_labels_ : labels_);
+  result.loss = loss(model_.loss(), logits, labels_, dlogits_, loss_,
+                     {.labels = second_labels_, .share = share_});
   result.lr = learning_rate(options_.schedule, options_.optimizer.lr, progress_.step,
                             steps_per_epoch(), options_.epochs);
   if (!std::isfinite(result.loss)) {
@@ -253,6 +257,11 @@ const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint
     const ImageDataset::Change change{options_.augment, options_.seed, view()};
     data_.batch(indices, x_, labels_, model_.backend().pool(),
                 options_.augment.empty() ? nullptr : &change);
+    if (options_.mix.any()) {
+      share_ =
+          mix_batch(options_.mix, options_.seed, number, x_, unmixed_, model_.backend().pool());
+      labels_before(labels_, second_labels_);
+    }
     return model_.forward(x_, Pass::kTrain, options_.seed, number);
   }
   features_->gather(indices, x_, view());

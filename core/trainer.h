@@ -12,6 +12,7 @@
 #include "feature_cache.h"
 #include "loss.h"
 #include "metrics.h"
+#include "mix.h"
 #include "model.h"
 #include "optimizer.h"
 #include "scheduler.h"
@@ -37,6 +38,7 @@ struct TrainerOptions {
   /// Looks that `augment` gives an image, one an epoch in turn; with frozen layers their features are computed once. 0: a new one
   /// every epoch.
   int augment_views = 0;
+  MixOptions mix = {};  // of the images of a batch with each other
   /// Validates and keeps a moving average of the weights instead of the last ones; 0: none. While it is young it forgets
   /// faster, min(ema_decay, (1 + steps) / (10 + steps)), as TensorFlow's ExponentialMovingAverage does with num_updates.
   double ema_decay = 0;
@@ -125,7 +127,7 @@ class Trainer {
   void make_order();
   /// Which of the images' looks this epoch shows, from 1.
   int view() const;
-  /// Fills x_ and labels_.
+  /// Fills x_ and labels_, and mixes them.
   const Tensor& forward(std::span<const std::uint32_t> indices, std::uint64_t number);
 
   Model& model_;
@@ -140,8 +142,9 @@ class Trainer {
   Weights best_weights_, average_;
   bool average_used_ = false;
   LossOptions loss_;
-  Tensor x_, dlogits_;
-  std::vector<int> labels_;
+  Tensor x_, unmixed_, dlogits_;
+  std::vector<int> labels_, second_labels_;
+  double share_ = 1;  // of labels_, where there are second ones
 };
 
 struct EvaluationResult {

@@ -2,6 +2,7 @@
 // and the backend, never on time or on the number of threads.
 #include <iostream>
 #include <limits>
+#include <tuple>
 
 #include "arguments.h"
 #include "checkpoint.h"
@@ -167,6 +168,16 @@ void add_options(CLI::App& app, Options& options) {
       ->check(number_from(0, 1))
       ->capture_default_str()
       ->type_name("X");
+  for (const auto& [name, what, alpha] :
+       {std::tuple("--mixup-alpha", "Blend images of a batch, and their labels",
+                   &options.trainer.mix.mixup_alpha),
+        std::tuple("--cutmix-alpha", "Put a box of one image into another, mix their labels",
+                   &options.trainer.mix.cutmix_alpha)}) {
+    app.add_option(name, *alpha, text(what, " (0: not; often 0.2 to 1)"))
+        ->check(number_from(0, mix::kLargestAlpha))
+        ->capture_default_str()
+        ->type_name("X");
+  }
   app.add_flag("--balanced", options.trainer.balanced_classes,
                "Classes with few images count as much as those with many");
   app.add_option("--clip-grad-norm", options.trainer.clip_grad_norm,
@@ -242,6 +253,8 @@ Json given_settings(const CLI::App& app, const TrainerOptions& values) {
            {"--schedule", "/schedule/type"},
            {"--warmup-epochs", "/schedule/warmup_epochs"},
            {"--label-smoothing", "/label_smoothing"},
+           {"--mixup-alpha", "/mixup_alpha"},
+           {"--cutmix-alpha", "/cutmix_alpha"},
            {"--balanced", "/class_weights"},
            {"--clip-grad-norm", "/clip_grad_norm"},
            {"--ema-decay", "/ema_decay"},

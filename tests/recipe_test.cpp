@@ -61,7 +61,7 @@ TEST(RecipeGolden, SchedulesGivePyTorchsLearningRates) {
   }
 }
 
-TEST(RecipeGolden, SmoothedAndWeightedLossesGivePyTorchsValuesAndGradients) {
+TEST(RecipeGolden, SmoothedWeightedAndMixedLossesGivePyTorchsValuesAndGradients) {
   const Safetensors file = golden();
   for (const Json& test : cases_of(file, "losses")) {
     SCOPED_TRACE(test["name"].get<std::string>());
@@ -73,10 +73,16 @@ TEST(RecipeGolden, SmoothedAndWeightedLossesGivePyTorchsValuesAndGradients) {
     const auto labels = test["labels"].get<std::vector<int>>();
     const LossOptions options{.label_smoothing = test["label_smoothing"],
                               .class_weights = test["class_weights"].get<std::vector<double>>()};
+    SecondLabels second;
+    std::vector<int> before;
+    if (test["share"].is_number()) {
+      labels_before(labels, before);
+      second = {.labels = before, .share = test["share"]};
+    }
     Tensor dlogits;
     const LossKind kind =
         stored.shape[1] == 1 ? LossKind::kBinaryCrossEntropy : LossKind::kCrossEntropy;
-    const double value = loss(kind, logits, labels, dlogits, options);
+    const double value = loss(kind, logits, labels, dlogits, options, second);
     const double want = file.tensors.at(key + "/value").values[0];
     EXPECT_NEAR(value, want, 2e-7 * want);
     const std::vector<float>& gradient = file.tensors.at(key + "/dlogits").values;
@@ -136,7 +142,7 @@ TEST(Recipe, IsReadBackAsItWasWritten) {
       from(R"({"epochs": 3, "batch_size": 17, "seed": 1152921504606846976, "shuffle": false,
     "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.0001, "momentum": 0.8, "nesterov": true},
     "schedule": {"type": "cosine", "eta_min": 0.001, "warmup_epochs": 0.5}, "label_smoothing": 0.1,
-    "class_weights": [1, 2.5], "clip_grad_norm": 1, "ema_decay": 0.99, "patience": 4,
+    "mixup_alpha": 0.2, "cutmix_alpha": 1, "class_weights": [1, 2.5], "clip_grad_norm": 1, "ema_decay": 0.99, "patience": 4,
     "augment": [{"type": "RandomCrop", "padding": 2}], "augment_views": 7})");
   EXPECT_EQ(options.augment_views, 7);
   EXPECT_TRUE(options.keep_best) << "patience keeps the best";
@@ -255,7 +261,7 @@ TEST(Recipe, AllOfItGoesOnBitForBit) {
   const ImageDataset data = images();
   const char* recipe =
       R"({"epochs": 3, "batch_size": 5, "optimizer": {"name": "sgd", "lr": 0.05, "weight_decay": 0.001},
-    "schedule": {"type": "one_cycle"}, "label_smoothing": 0.1, "class_weights": "balanced", "clip_grad_norm": 0.5,
+    "schedule": {"type": "one_cycle"}, "label_smoothing": 0.1, "mixup_alpha": 0.5, "cutmix_alpha": 1, "class_weights": "balanced", "clip_grad_norm": 0.5,
     "ema_decay": 0.9, "keep": "best", "augment": [{"type": "RandomHorizontalFlip"}, {"type": "RandomCrop", "padding": 1}], "augment_views": 2})";
   const auto advance = [](Trainer& trainer, int steps) {
     for (int i = 0; i < steps; ++i) {
@@ -284,6 +290,10 @@ TEST(Recipe, ValuesThatCannotBeMeantAreRefused) {
   };
   EXPECT_SAYS(says(R"({"label_smoothing": 1.5})"), "label smoothing expected a number from 0");
   EXPECT_SAYS(says(R"({"ema_decay": 1})"), "ema_decay expected a number from 0 to below 1");
+  EXPECT_SAYS(says(R"({"mixup_alpha": -1})"),
+              "mixup_alpha expected a number from 0 to 4.0, got -1.0");
+  EXPECT_SAYS(says(R"({"cutmix_alpha": 5})"),
+              "cutmix_alpha expected a number from 0 to 4.0, got 5.0");
   EXPECT_SAYS(says(R"({"clip_grad_norm": -1})"), "clip_grad_norm expected a number of at least 0");
   EXPECT_SAYS(says(R"({"class_weights": [1, 2]})"), "one for each of the 3 classes, got 2");
   EXPECT_SAYS(says(R"({"class_weights": [1, 2, 0]})"), "a class weight expected a number above 0");

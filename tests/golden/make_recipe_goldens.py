@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-# Makes recipes.safetensors with PyTorch: learning rates of schedules, losses with class weights and label smoothing, gradients
-# clipped by their norm, exponential moving averages; tests/recipe_golden_test.cpp compares the core with them.
+# Makes recipes.safetensors with PyTorch: learning rates of schedules, losses with class weights, label smoothing and mixed labels,
+# mixed images, gradients clipped by their norm, exponential moving averages; tests/recipe_test.cpp and tests/mix_test.cpp compare the
+# core with them.
 # Rules as in make_goldens.py: inputs from the counter-based hash, answers in float64 stored as float32.
 # Needs Debian's python3-torch. `--check` compares with the file that is there.
 import argparse
 import json
+import math
 import sys
 
 import numpy as np
@@ -65,6 +67,7 @@ def make_schedules(tensors):
 
 
 def make_losses(tensors):
+    # name, classes, smoothing, class weights[, share of the first of two labels]
     cases = [
         ("label smoothing", 5, 0.1, None),
         ("class weights", 5, 0.0, [1.0, 0.5, 3.0, 0.25, 2.0]),
@@ -73,9 +76,12 @@ def make_losses(tensors):
         ("two classes, one output: smoothing", 2, 0.1, None),
         ("two classes, one output: weights", 2, 0.0, [0.7, 4.0]),
         ("two classes, one output: both", 2, 0.3, [0.7, 4.0]),
+        ("mixed labels", 5, 0.0, None, 0.3),
+        ("mixed labels, smoothing and weights", 5, 0.1, [1.0, 0.5, 3.0, 0.25, 2.0], 0.875),
+        ("two classes, one output: mixed labels", 2, 0.2, [0.7, 4.0], 0.6),
     ]
     listed = []
-    for name, classes, smoothing, weights in cases:
+    for name, classes, smoothing, weights, *share in cases:
         key = f"loss{len(listed):02}"
         one_output = "one output" in name
         count = 9
@@ -85,13 +91,44 @@ def make_losses(tensors):
         # A binary network is a network of two outputs whose first is always 0.
         both = torch.cat([torch.zeros_like(z), z], 1) if one_output else z
         weight = None if weights is None else torch.tensor(weights, dtype=torch.float64)
-        value = functional.cross_entropy(both, torch.tensor(labels), weight=weight, label_smoothing=smoothing)
+        target = torch.tensor(labels)
+        if share:  # torchvision's references/classification/transforms.py
+            target = functional.one_hot(target, classes).double()
+            target = target.roll(1, 0) * (1 - share[0]) + target * share[0]
+        value = functional.cross_entropy(both, target, weight=weight, label_smoothing=smoothing)
         value.backward()
         tensors[f"{key}/logits"] = logits
         tensors[f"{key}/value"] = np.array([value.item()], np.float32)
         tensors[f"{key}/dlogits"] = z.grad.numpy().astype(np.float32)
         listed.append({"key": key, "name": name, "label_smoothing": smoothing, "class_weights": weights or [],
-                       "labels": labels})
+                       "labels": labels, "share": share[0] if share else None})
+    return listed
+
+
+def make_mixes(tensors):
+    """RandomMixup and RandomCutmix of torchvision's references/classification/transforms.py, with what they draw given."""
+    height, width = 7, 10
+    listed = []
+    for share, box in [(0.3, None), (0.3, (4, 3)), (0.75, (0, 9)), (0.02, (6, 0)), (0.999, (3, 3))]:
+        key = f"mix{len(listed):02}"
+        batch = signed(34, len(listed), (3, height, width, 2))
+        x = torch.from_numpy(batch).permute(0, 3, 1, 2).clone()
+        rolled = x.roll(1, 0)
+        kept = share
+        if box is None:
+            rolled.mul_(1.0 - share)
+            x.mul_(share).add_(rolled)
+        else:
+            row, column = box
+            r = 0.5 * math.sqrt(1.0 - share)
+            half_w, half_h = int(r * width), int(r * height)
+            x1, y1 = max(column - half_w, 0), max(row - half_h, 0)
+            x2, y2 = min(column + half_w, width), min(row + half_h, height)
+            x[:, :, y1:y2, x1:x2] = rolled[:, :, y1:y2, x1:x2]
+            kept = float(1.0 - (x2 - x1) * (y2 - y1) / (width * height))
+        tensors[f"{key}/batch"] = batch
+        tensors[f"{key}/mixed"] = x.permute(0, 2, 3, 1).contiguous().numpy()
+        listed.append({"key": key, "share": share, "box": box, "kept": kept})
     return listed
 
 
@@ -146,6 +183,7 @@ def main():
         metadata = {
             "schedules": json.dumps(make_schedules(tensors)),
             "losses": json.dumps(make_losses(tensors)),
+            "mixes": json.dumps(make_mixes(tensors)),
             "clipping": json.dumps(make_clipping(tensors)),
             "averages": json.dumps(make_averages(tensors)),
         }

@@ -35,6 +35,8 @@ test('settings reach the core, over a recipe, and are in the record', async () =
     emaDecay: 0.9,
     clipGradNorm: 1,
     classWeights: 'balanced',
+    mixupAlpha: 0.2,
+    cutmixAlpha: 1,
     augment,
     augmentViews: 2,
     onStep: ({ lr }) => rates.push(lr),
@@ -48,6 +50,8 @@ test('settings reach the core, over a recipe, and are in the record', async () =
   );
   assert.equal(recipe.label_smoothing, 0.1);
   assert.equal(recipe.class_weights, 'balanced');
+  assert.equal(recipe.mixup_alpha, 0.2);
+  assert.equal(recipe.cutmix_alpha, 1);
   assert.deepEqual(recipe.augment, augment);
   assert.equal(recipe.augment_views, 2);
   assert.equal(rates.length, 8);
@@ -62,6 +66,7 @@ test('mistakes in settings are named', async () => {
   await refused({ recipe: { epoch: 3 } }, /has a key "epoch"/);
   await refused({ augment: [{ type: 'Blur' }] }, /unknown transform "Blur"/);
   await refused({ labelSmoothing: 'much' }, /labelSmoothing expected a number/);
+  await refused({ mixupAlpha: 9 }, /mixup_alpha expected a number from 0 to 4.0, got 9.0/);
   await refused({ classWeights: [1, 2] }, /one for each of the 3 classes, got 2/);
   await assert.rejects(data.augmented(99, augment), /no image 99/);
   await assert.rejects(data.augmented(0, [{ type: 'RandomCrop', padding: 'wide' }]), /"padding" expected/);
@@ -116,7 +121,15 @@ test('every build and native_train make the same bytes of a photo', async () => 
     }
     const spec = tinySpec({ input: [40, 48, 3] });
     const [specFile, recipeFile, log] = ['spec.json', 'r.json', 'log'].map((name) => path.join(folder, name));
-    const recipe = { epochs: 3, batch_size: 8, optimizer: { lr: 1e-12 }, seed: 5, augment };
+    const recipe = {
+      epochs: 3,
+      batch_size: 8,
+      optimizer: { lr: 1e-12 },
+      seed: 5,
+      augment,
+      mixup_alpha: 1,
+      cutmix_alpha: 1,
+    };
     writeFileSync(specFile, JSON.stringify(spec));
     writeFileSync(recipeFile, JSON.stringify(recipe));
     await runNative('native_train', [

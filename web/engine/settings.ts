@@ -61,6 +61,8 @@ export function recipeOf(settings: TrainSettings): Record<string, unknown> {
     batch_size: optional(settings.batchSize, whole('batchSize')),
     schedule: settings.schedule,
     label_smoothing: optional(settings.labelSmoothing, real('labelSmoothing')),
+    mixup_alpha: optional(settings.mixupAlpha, real('mixupAlpha')),
+    cutmix_alpha: optional(settings.cutmixAlpha, real('cutmixAlpha')),
     class_weights: settings.classWeights,
     clip_grad_norm: optional(settings.clipGradNorm, real('clipGradNorm')),
     ema_decay: optional(settings.emaDecay, real('emaDecay')),

@@ -193,6 +193,9 @@ export interface TrainSettings {
   schedule?: Schedule;
   /** The part of each target that is spread over all classes. Default 0. */
   labelSmoothing?: number;
+  /** mixup and cutmix: the images of a batch are mixed with shares from a Beta distribution, 0 to 4. Default 0: they are not. */
+  mixupAlpha?: number;
+  cutmixAlpha?: number;
   /** One a class, or 'balanced': classes with few images count as much as those with many. Default: all alike. */
   classWeights?: readonly number[] | 'balanced';
   /** Gradients whose norm is above this are scaled down to it. Default 0: none are. */
