@@ -121,9 +121,9 @@ for (const { colorScheme, width } of [
 }
 
 /** Presses Tab until the focus is on what has this name. */
-async function tabTo(page, name) {
+async function tabTo(page, name, key = 'Tab') {
   for (let i = 0; i < 300; ++i) {
-    await page.keyboard.press('Tab');
+    await page.keyboard.press(key);
     const focused = await page.evaluate(() => {
       const { activeElement: element } = document;
       const outline = getComputedStyle(element.closest('.button, .model') ?? element).outlineStyle;
@@ -137,7 +137,7 @@ async function tabTo(page, name) {
     assert.ok(focused.isSeen, `the focus on ${focused.name} cannot be seen`);
     return;
   }
-  assert.fail(`300 times Tab do not lead to ${name}`);
+  assert.fail(`300 times ${key} do not lead to ${name}`);
 }
 
 test(
@@ -178,7 +178,8 @@ test(
     await page.getByRole('region', { name: 'Result' }).getByRole('img', { name: 'wrench.jpg', exact: true }).waitFor();
 
     const saved = page.waitForEvent('download');
-    await tabTo(page, /^Save the model$/);
+    // It stands before the pictures; forwards the way would lead through the browser's own buttons.
+    await tabTo(page, /^Save the model$/, 'Shift+Tab');
     await page.keyboard.press('Enter');
     await saved;
     await page.getByText(/^TransferCNN\.safetensors saved\.\s*$/).waitFor({ state: 'attached' });

@@ -61,15 +61,37 @@ async function launchFirefox(camera) {
   });
   // Playwright sends this for every page, and the present ESR does not know it yet. Dark and light are tested in Chromium.
   const session = Object.getPrototypeOf(browser._connection.toImpl(browser)._browserSession);
-  const { send } = session;
+  const { dispatchMessage, send } = session;
   session.send = function (method, parameters) {
     if (method === 'emulation.setMediaFeaturesOverride') return Promise.resolve({});
     return send.call(this, method, parameters);
   };
+  // Nor does it number the downloads, by which Playwright knows them.
+  session.dispatchMessage = function (message) {
+    if (/^browsingContext\.download(WillBegin|End)$/.test(message.method))
+      message.params.download ??= message.params.url;
+    return dispatchMessage.call(this, message);
+  };
   const page = await (await browser.newContext()).newPage();
+  const pages = Object.getPrototypeOf(page);
   const locator = Object.getPrototypeOf(page.locator('body'));
   await page.context().close();
-  const { setInputFiles } = locator;
+  const { waitForEvent } = pages;
+  pages.waitForEvent = async function (event, options) {
+    const given = await waitForEvent.call(this, event, options);
+    // All are in one folder, where the second of a name gets a number.
+    if (event === 'download') {
+      const name = given.suggestedFilename().replace(/\(\d+\)(?=\.\w+$)/, '');
+      given.suggestedFilename = () => name;
+    }
+    return given;
+  };
+  const { fill, setInputFiles } = locator;
+  // What is in a number field stays there, before what is filled in.
+  locator.fill = async function (text, options) {
+    if ((await this.getAttribute('type')) === 'number') await fill.call(this, '', options);
+    return fill.call(this, text, options);
+  };
   locator.setInputFiles = function (files, options) {
     return isFolder(files) ? giveFolder(this, files) : setInputFiles.call(this, files, options);
   };
