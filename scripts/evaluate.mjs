@@ -1,6 +1,6 @@
 // npm run evaluate: what the models learn from ten images a class, beside a colour histogram: balanced accuracy on the images that
 // are left, over ten seeded splits, written into models/README.md between two marks. Nothing here was chosen by these numbers.
-//   npm run evaluate -- [--splits 10] [--images 10] [--no-write]
+//   npm run evaluate -- [--splits 10] [--images 10] [--only MODEL] [--no-write]
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -16,6 +16,7 @@ const trainer = path.join(root, 'build/native/native/native_train');
 /** Each trains for about as long as it takes until more does not help the training part; see models/README.md. */
 const trained = [
   { name: 'lesson CNN', model: 'multiclass_cnn', args: ['--epochs', '15'] },
+  { name: 'pinhole_small', model: 'pinhole_small', args: [] }, // models/pinhole_small.recipe.json
   { name: 'transfer', model: 'transfer', args: [] }, // models/transfer.recipe.json
 ];
 
@@ -165,7 +166,8 @@ function scoreHistograms(of, parts) {
   );
 }
 
-function writeTable(rows, titles, { splits, images }) {
+/** `kept`: {name: row} for models that were not measured this time. */
+function tableOf(rows, titles, kept, { splits, images }) {
   const cell = (values) => (values ? `${mean(values).toFixed(3)} ± ${deviation(values).toFixed(3)}` : '');
   const lines = [
     `Balanced accuracy with ${images} images a class to learn from, tested on all others: mean and standard deviation over ${splits} seeded splits`,
@@ -173,9 +175,11 @@ function writeTable(rows, titles, { splits, images }) {
     '',
     `| model | ${titles.join(' | ')} |`,
     `| --- |${' --- |'.repeat(titles.length)}`,
-    ...Object.entries(rows).map(([name, of]) => `| ${name} | ${titles.map((title) => cell(of[title])).join(' | ')} |`),
+    ...['colour histogram', ...trained.map(({ name }) => name)].flatMap((name) => {
+      if (!rows[name]) return kept[name] ?? [];
+      return `| ${name} | ${titles.map((title) => cell(rows[name][title])).join(' | ')} |`;
+    }),
   ];
-  console.log(lines.join('\n'));
   return lines.join('\n');
 }
 
@@ -184,26 +188,35 @@ main(async () => {
     options: {
       splits: { type: 'string', default: '10' },
       images: { type: 'string', default: '10' },
+      only: { type: 'string' },
       'no-write': { type: 'boolean' },
     },
   });
   const [splits, images] = [Number(values.splits), Number(values.images)];
   if (!(splits >= 1) || !(images >= 1)) throw new Failure('--splits and --images expected whole numbers from 1');
+  const { only } = values;
+  const measured = only === undefined ? trained : trained.filter(({ name }) => name === only);
+  if (measured.length === 0)
+    throw new Failure(`--only expected one of ${trained.map(({ name }) => name).join(', ')}, got ${only}`);
+  // The other rows stay, so they have to be means of the same splits.
+  if (only !== undefined && !values['no-write'] && (splits !== 10 || images !== 10))
+    throw new Failure('--only changes one row of a table of 10 splits with 10 images');
   await setUp('native', 'wasm', 'web');
   await build('native', 'wasm', 'engine');
   const { load } = await import(path.join(root, 'build/pinhole/index.js'));
   const pinhole = await load();
-  const rows = Object.fromEntries(['colour histogram', ...trained.map(({ name }) => name)].map((name) => [name, {}]));
+  const names = [...(only === undefined ? ['colour histogram'] : []), ...measured.map(({ name }) => name)];
+  const rows = Object.fromEntries(names.map((name) => [name, {}]));
   const sets = [photoSet(), fashionSet()].filter(Boolean);
   for (const { title, folder } of sets) {
     heading(title);
-    const of = await histograms(pinhole, folder);
+    const of = only === undefined && (await histograms(pinhole, folder));
     for (let seed = 0; seed < splits; ++seed) {
       const parts = split(folder, images, seed);
       const target = path.join(work, 'split');
       linkSplit(folder, parts, target);
-      const scores = { 'colour histogram': scoreHistograms(of, parts) };
-      for (const model of trained) scores[model.name] = trainAndScore(model, target, seed);
+      const scores = of ? { 'colour histogram': scoreHistograms(of, parts) } : {};
+      for (const model of measured) scores[model.name] = trainAndScore(model, target, seed);
       for (const [name, score] of Object.entries(scores)) (rows[name][title] ??= []).push(score);
       console.log(
         `    split ${seed}: ${Object.entries(scores)
@@ -213,17 +226,25 @@ main(async () => {
     }
   }
   pinhole.dispose();
-  const table = writeTable(
-    rows,
-    sets.map(({ title }) => title),
-    { splits, images },
-  );
-  if (values['no-write']) return;
   const file = path.join(root, 'models/README.md');
   const text = readFileSync(file, 'utf8');
   const marks = ['<!-- evaluation -->', '<!-- end of evaluation -->'];
   const [begin, end] = marks.map((mark) => text.indexOf(mark));
   if (begin < 0 || end < begin)
     throw new Failure(`models/README.md has no place for the table (${marks.join(' ... ')})`);
+  const kept = Object.fromEntries(
+    text
+      .slice(begin, end)
+      .split('\n')
+      .map((line) => [/^\| ([^|]+) \|/.exec(line)?.[1], line]),
+  );
+  const table = tableOf(
+    rows,
+    sets.map(({ title }) => title),
+    kept,
+    { splits, images },
+  );
+  console.log(table);
+  if (values['no-write']) return;
   writeFileSync(file, `${text.slice(0, begin + marks[0].length)}\n${table}\n${text.slice(end)}`);
 });

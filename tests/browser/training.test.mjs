@@ -1,9 +1,10 @@
 // Training and its evaluation as a user has them, in Chromium.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
-import { classify, launch, openPage, photoFolder, samples } from './page.mjs';
+import { classify, launch, openPage, photoFolder, root, samples } from './page.mjs';
 import { importSource } from './source.mjs';
 
 /** Of one test: a page that hangs fails by itself. */
@@ -59,6 +60,30 @@ test('suggested settings: the fewer images the more passes, and none held out wh
   assert.ok(epochs[0] > epochs[4]);
   assert.equal(suggestSettings([2, 40]).validationSplit, 0);
   assert.equal(suggestSettings([3, 40]).validationSplit, 0.2);
+});
+
+test('suggested settings of a model with a recipe are the recipe, for as many images as it is made for', async () => {
+  const { suggestSettings } = await importSource('web/app/suggestions.ts');
+  const { trainSettings } = await importSource('web/app/recipe.ts');
+  const recipeOf = (model) => JSON.parse(readFileSync(path.join(root, `models/${model}.recipe.json`), 'utf8'));
+  for (const [model, images] of [
+    ['fashion_small', 6000],
+    ['pinhole_small', 10],
+  ]) {
+    const recipe = recipeOf(model);
+    const asked = trainSettings(suggestSettings(Array(10).fill(images), model));
+    assert.equal(asked.epochs, recipe.epochs);
+    assert.equal(asked.batchSize, recipe.batch_size);
+    assert.equal(asked.optimizer, recipe.optimizer.name);
+    assert.equal(asked.lr, recipe.optimizer.lr);
+    assert.equal(asked.weightDecay, recipe.optimizer.weight_decay);
+    assert.equal(asked.nesterov ?? false, recipe.optimizer.nesterov ?? false);
+    assert.deepEqual(asked.schedule, recipe.schedule);
+    assert.equal(asked.labelSmoothing ?? 0, recipe.label_smoothing ?? 0);
+    assert.deepEqual(new Set(asked.augment.map(({ type }) => type)), new Set(recipe.augment.map(({ type }) => type)));
+  }
+  const few = suggestSettings([10, 10], 'fashion_small');
+  assert.ok(few.epochs > recipeOf('fashion_small').epochs && few.batchSize < recipeOf('fashion_small').batch_size);
 });
 
 test(

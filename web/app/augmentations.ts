@@ -24,6 +24,12 @@ export const augmentations: readonly Augmentation[] = [
     transform: { type: 'RandomResizedCrop', scale: [0.6, 1] },
   },
   {
+    id: 'nudge',
+    name: 'Nudge',
+    about: 'By up to 2 pixels; for small pictures',
+    transform: { type: 'RandomCrop', padding: 2 },
+  },
+  {
     id: 'mirror',
     name: 'Mirror',
     about: 'Left and right; not for letters and signs',
@@ -42,6 +48,13 @@ export const augmentations: readonly Augmentation[] = [
     transform: { type: 'RandomErasing', scale: [0.02, 0.2], value: 0.5 },
   },
 ];
+
+/** Those that a recipe names, by their kind: how much they change is the page's own. */
+export function augmentationsOf(transforms: readonly AugmentTransform[]): AugmentationId[] {
+  return augmentations
+    .filter(({ transform }) => transforms.some(({ type }) => type === transform.type))
+    .map(({ id }) => id);
+}
 
 export function transformsOf(chosen: readonly AugmentationId[]): readonly AugmentTransform[] {
   return augmentations.filter(({ id }) => chosen.includes(id)).map(({ transform }) => transform);

@@ -1,18 +1,42 @@
 // The models one can choose, with what a person needs to know to choose. The networks themselves are the repository's models/*.json.
 import binaryCnn from '../../models/binary_cnn.json';
 import fashionCnn from '../../models/fashion_cnn.json';
+import fashionSmall from '../../models/fashion_small.json';
+import fashionSmallRecipe from '../../models/fashion_small.recipe.json';
 import multiclassCnn from '../../models/multiclass_cnn.json';
+import pinholeSmall from '../../models/pinhole_small.json';
+import pinholeSmallRecipe from '../../models/pinhole_small.recipe.json';
 import transfer from '../../models/transfer.json';
-import type { InputSize, ModelOptions, ModelSpec } from '../engine/index';
+import transferRecipe from '../../models/transfer.recipe.json';
+import type { AugmentTransform, InputSize, ModelOptions, ModelSpec } from '../engine/index';
 import type { ModelId, Settings } from './state';
 
 export interface OfferedModel {
   readonly id: ModelId;
   readonly name: string;
   readonly spec: ModelSpec;
+  /** How it is trained, from beside its spec; without one as suits the images. */
+  readonly recipe?: Recipe;
   readonly about: string;
   /** Why it cannot learn this number of classes; null when it can. */
   readonly refuses: (classCount: number) => string | null;
+}
+
+/** What the page reads of a recipe; the core takes all of it. */
+export interface Recipe {
+  readonly epochs: number;
+  readonly batch_size: number;
+  readonly optimizer: {
+    readonly name: string;
+    readonly lr: number;
+    readonly weight_decay?: number;
+    readonly momentum?: number;
+    readonly nesterov?: boolean;
+  };
+  readonly schedule: { readonly type: string; readonly warmup_epochs?: number; readonly warmup_start?: number };
+  readonly label_smoothing?: number;
+  readonly augment: readonly AugmentTransform[];
+  readonly augment_views?: number;
 }
 
 // A JSON import knows its arrays only as number[]; the core checks the content.
@@ -25,7 +49,16 @@ export const offeredModels: readonly OfferedModel[] = [
     id: 'transfer',
     name: transfer.name,
     spec: specOf(transfer),
+    recipe: transferRecipe,
     about: 'Has seen many photos before: learns yours from few, in seconds.',
+    refuses: anyNumber,
+  },
+  {
+    id: 'pinhole_small',
+    name: pinholeSmall.name,
+    spec: specOf(pinholeSmall),
+    recipe: pinholeSmallRecipe,
+    about: 'Four convolutions that start from nothing: takes more photos, and owes nothing to anybody.',
     refuses: anyNumber,
   },
   {
@@ -47,6 +80,14 @@ export const offeredModels: readonly OfferedModel[] = [
     name: fashionCnn.name,
     spec: specOf(fashionCnn),
     about: 'Two convolutions on small grey pictures. Quick.',
+    refuses: anyNumber,
+  },
+  {
+    id: 'fashion_small',
+    name: fashionSmall.name,
+    spec: specOf(fashionSmall),
+    recipe: fashionSmallRecipe,
+    about: 'Five convolutions on small grey pictures, for thousands of them.',
     refuses: anyNumber,
   },
 ];

@@ -1,6 +1,7 @@
 // The settings of the page in the engine's words. What is left at its default is not named.
 import type { TrainSettings } from '../engine/index';
 import { transformsOf } from './augmentations';
+import { offeredModel } from './models';
 import type { Settings } from './state';
 
 /** Of the training of a model; whether and how it is validated is the caller's business. */
@@ -14,6 +15,8 @@ export function trainSettings(chosen: Settings): TrainSettings {
     lr: chosen.learningRate,
     momentum: chosen.momentum,
     weightDecay: chosen.weightDecay,
+    // Has no field of its own.
+    ...(chosen.optimizer === 'sgd' && offeredModel(chosen.model).recipe?.optimizer.nesterov && { nesterov: true }),
     seed: chosen.seed,
     ...((type !== 'constant' || hasWarmup) && {
       schedule: { type, ...(hasWarmup && { warmup_epochs: warmupEpochs }) },

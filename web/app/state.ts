@@ -83,11 +83,11 @@ export type EngineState =
   | { readonly status: 'failed'; readonly message: string };
 export const engineState = signal<EngineState>({ status: 'starting' });
 
-export type ModelId = 'transfer' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn';
+export type ModelId = 'transfer' | 'pinhole_small' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn' | 'fashion_small';
 export type OptimizerName = 'adam' | 'adamw' | 'sgd';
 export type ScheduleName = 'constant' | 'cosine' | 'one_cycle';
 /** Ways to change training images at random (augmentations.ts). */
-export type AugmentationId = 'mirror' | 'crop' | 'turn' | 'colour' | 'cover';
+export type AugmentationId = 'mirror' | 'crop' | 'nudge' | 'turn' | 'colour' | 'cover';
 
 export interface Settings {
   readonly model: ModelId;

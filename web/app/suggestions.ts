@@ -1,6 +1,8 @@
 // Training settings that suit a set of images: what the simple mode trains with. Pure, so that it can be tested.
 import transferRecipe from '../../models/transfer.recipe.json';
-import type { ModelId, Settings } from './state';
+import { augmentationsOf } from './augmentations';
+import { offeredModel, type Recipe } from './models';
+import type { ModelId, OptimizerName, ScheduleName, Settings } from './state';
 
 /**
  * `counts`: images of each class. Few images want many passes and small batches, so that there are enough steps to learn from; many
@@ -30,7 +32,27 @@ export function suggestSettings(counts: readonly number[], model: ModelId = 'tra
     validationSplit: total > 0 && smallest < 3 ? 0 : 0.2,
     seed: 0,
   };
-  return model === 'transfer' ? { ...scratch, ...pretrainedSettings(total) } : scratch;
+  if (model === 'transfer') return { ...scratch, ...pretrainedSettings(total) };
+  const { recipe } = offeredModel(model);
+  return recipe ? { ...scratch, ...recipeSettings(recipe, total, batchSize) } : scratch;
+}
+
+/** A recipe is for as many images as it was made with: few want more and smaller steps, many want fewer and larger ones. */
+function recipeSettings(recipe: Recipe, total: number, batchSize: number): Partial<Settings> {
+  const few = total <= 2000;
+  const { optimizer, schedule } = recipe;
+  return {
+    epochs: few ? Math.max(recipe.epochs, 60) : Math.min(recipe.epochs, 15),
+    batchSize: few ? Math.min(recipe.batch_size, batchSize) : Math.max(recipe.batch_size, batchSize),
+    optimizer: optimizer.name as OptimizerName,
+    learningRate: optimizer.lr,
+    momentum: optimizer.momentum ?? 0.9,
+    weightDecay: optimizer.weight_decay ?? 0,
+    schedule: schedule.type as ScheduleName,
+    warmupEpochs: schedule.warmup_epochs ?? 0,
+    labelSmoothing: recipe.label_smoothing ?? 0,
+    augmentations: augmentationsOf(recipe.augment),
+  };
 }
 
 /**
