@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,6 +31,7 @@ class ImageDataset {
   const std::string& name(std::size_t index) const { return names_[index]; }
   /// height * width * channels bytes of one image.
   std::span<const std::uint8_t> pixels(std::size_t index) const {
+    if (on_read_) on_read_(1);
     return {images_[index].get(), image_bytes()};
   }
   std::size_t image_bytes() const;
@@ -37,6 +39,10 @@ class ImageDataset {
   void reserve(std::size_t images);
   /// Throws Error when the byte count or the label does not fit.
   void add(std::span<const std::uint8_t> pixels, int label, std::string name = {});
+  /// image_bytes() that somebody else holds, a mapped file for one: they must not change.
+  void add(std::shared_ptr<const std::uint8_t[]> pixels, int label, std::string name);
+  /// Called before images are read, from any thread, with their number: so a file's holder can let go of what was read before.
+  void on_read(std::function<void(std::size_t images)> reading) { on_read_ = std::move(reading); }
 
   /// How batch() changes images on their way: which it is follows from seed, epoch and the image's index.
   struct Change {
@@ -66,6 +72,7 @@ class ImageDataset {
   std::vector<std::shared_ptr<const std::uint8_t[]>> images_;
   std::vector<int> labels_;
   std::vector<std::string> names_;
+  std::function<void(std::size_t)> on_read_;
   mutable std::string fingerprint_;  // once somebody asked
 };
 

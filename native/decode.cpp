@@ -79,7 +79,7 @@ Image decode_any_image(Bytes bytes, const DecodeLimits& limits) {
   return apply_orientation(decode_webp(bytes, limits), exif_orientation(walk_webp(bytes).exif));
 }
 
-Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits) {
+std::vector<std::uint8_t> read_image_file(const std::filesystem::path& path) {
   constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
   std::error_code not_regular;  // read_file says so
   if (const std::uintmax_t size = std::filesystem::file_size(path, not_regular);
@@ -87,7 +87,11 @@ Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits)
     throw Error(text(path.native(), ": is too large for an image: ", size, " bytes, at most ",
                      kMaxFile, " are read"));
   }
-  const std::vector<std::uint8_t> bytes = read_file(path);
+  return read_file(path);
+}
+
+Image decode_file(const std::filesystem::path& path, const DecodeLimits& limits) {
+  const std::vector<std::uint8_t> bytes = read_image_file(path);
   try {
     return decode_any_image(bytes, limits);
   } catch (const Error& error) {

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
-#include <utility>
 
 #include "error.h"
 
@@ -19,46 +18,6 @@ namespace fs = std::filesystem;
 
 Error failure(const fs::path& path, std::string_view what, int code) {
   return Error(text(path.native(), ": ", what, ": ", std::strerror(code)));
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  ~Descriptor() { close(); }
-  int get() const { return value_; }
-  bool is_open() const { return value_ >= 0; }
-  /// 0, or -1 and errno: an error that only shows when the last blocks are written (NFS, quotas).
-  int close() { return is_open() ? ::close(std::exchange(value_, -1)) : 0; }
-
- private:
-  int value_;
-};
-
-/// Retries after a signal: Ctrl-C must not break the save that it asked for.
-Descriptor open_file(const fs::path& path, int flags, mode_t mode = 0) {
-  int value;
-  do value = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-  while (value < 0 && errno == EINTR);
-  return Descriptor(value);
-}
-
-void write_all(int descriptor, std::span<const std::uint8_t> bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) throw failure(path, "cannot write", count < 0 ? errno : ENOSPC);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-}
-
-void flush(int descriptor, const fs::path& path) {
-  int result;
-  do result = ::fsync(descriptor);
-  while (result != 0 && errno == EINTR);
-  // EINVAL, ENOTSUP: a file system without fsync.
-  if (result != 0 && errno != EINVAL && errno != ENOTSUP)
-    throw failure(path, "cannot write", errno);
 }
 
 /// Removes the file unless it was renamed away.
@@ -96,6 +55,34 @@ fs::path link_target(fs::path path) {
 }
 
 }  // namespace
+
+int Descriptor::close() { return is_open() ? ::close(std::exchange(value_, -1)) : 0; }
+
+// Retries after a signal: Ctrl-C must not break the save that it asked for.
+Descriptor open_file(const fs::path& path, int flags, mode_t mode) {
+  int value;
+  do value = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  while (value < 0 && errno == EINTR);
+  return Descriptor(value);
+}
+
+void write_all(int descriptor, std::span<const std::uint8_t> bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw failure(path, "cannot write", count < 0 ? errno : ENOSPC);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void flush(int descriptor, const fs::path& path) {
+  int result;
+  do result = ::fsync(descriptor);
+  while (result != 0 && errno == EINTR);
+  // EINVAL, ENOTSUP: a file system without fsync.
+  if (result != 0 && errno != EINVAL && errno != ENOTSUP)
+    throw failure(path, "cannot write", errno);
+}
 
 std::vector<std::uint8_t> read_file(const fs::path& path) {
   // O_NONBLOCK: opening a pipe must not wait for its writer.

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <new>
 #include <string_view>
 
 #include "decode.h"
 #include "error.h"
+#include "hash.h"
 #include "memory_check.h"
 
 namespace pinhole {
@@ -131,51 +131,30 @@ ImageFolder scan_image_folder(const fs::path& root) {
   return folder;
 }
 
-ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
-                               ThreadPool& pool, LoadReport& report, const LoadProgress& progress,
-                               const DecodeLimits& limits) {
-  struct Slot {
-    std::vector<std::uint8_t> pixels;
-    std::string reason;  // why the file was skipped
-    std::exception_ptr failure;  // not the file's fault
-  };
-  const std::size_t total = folder.samples.size();
-  check_images_fit_memory(total, height, width, channels);
-  ImageDataset dataset(height, width, channels, folder.classes);
-  dataset.reserve(total);
-  const std::size_t block = static_cast<std::size_t>(pool.threads()) * 8;
-  std::vector<Slot> slots(std::min(block, total));
-  for (std::size_t begin = 0; begin < total; begin += block) {
-    const std::size_t count = std::min(block, total - begin);
-    pool.parallel_for(count, [&](std::size_t i) {
-      Slot& slot = slots[i];
-      slot = {};
-      const fs::path& path = folder.samples[begin + i].first;
-      try {
-        slot.pixels = to_input(decode_file(path, limits), height, width, channels);
-      } catch (const Error& error) {
-        slot.reason = error.what();
-        // The report has the path beside it.
-        if (const std::string prefix = path.native() + ": "; slot.reason.starts_with(prefix))
-          slot.reason.erase(0, prefix.size());
-      } catch (const std::bad_alloc&) {
-        slot.reason = "not enough memory to decode it";
-      } catch (...) {
-        slot.failure = std::current_exception();
-      }
-    });
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto& [path, label] = folder.samples[begin + i];
-      if (slots[i].failure) std::rethrow_exception(slots[i].failure);
-      if (slots[i].reason.empty()) {
-        dataset.add(slots[i].pixels, label, path.native());
-      } else {
-        report.skipped.emplace_back(path.native(), slots[i].reason);
-      }
-    }
-    if (progress && !progress(begin + count, total)) return dataset;
+DecodedSample decode_sample(const fs::path& path, int height, int width, int channels,
+                            const DecodeLimits& limits) noexcept {
+  DecodedSample sample;
+  try {
+    const std::vector<std::uint8_t> bytes = read_image_file(path);
+    Hash hash;
+    hash.add(bytes);
+    sample.content = hash.value();
+    sample.pixels = to_input(decode_any_image(bytes, limits), height, width, channels);
+  } catch (const Error& error) {
+    sample.reason = error.what();
+    // The report has the path beside it.
+    if (const std::string prefix = path.native() + ": "; sample.reason.starts_with(prefix))
+      sample.reason.erase(0, prefix.size());
+  } catch (const std::bad_alloc&) {
+    sample.reason = "not enough memory to decode it";
+  } catch (...) {
+    sample.failure = std::current_exception();
   }
+  return sample;
+}
 
+void check_no_class_is_empty(const ImageFolder& folder, const ImageDataset& dataset,
+                             const LoadReport& report) {
   std::vector<std::string> unreadable;
   const std::vector<std::size_t> counts = dataset.class_counts();
   for (std::size_t label = 0; label < counts.size(); ++label) {
@@ -194,6 +173,35 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
     throw Error(text("no image of the class", unreadable.size() > 1 ? "es " : " ",
                      list_names(unreadable), " can be read", first));
   }
+}
+
+ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
+                               ThreadPool& pool, LoadReport& report, const LoadProgress& progress,
+                               const DecodeLimits& limits) {
+  const std::size_t total = folder.samples.size();
+  check_images_fit_memory(total, height, width, channels);
+  ImageDataset dataset(height, width, channels, folder.classes);
+  dataset.reserve(total);
+  const std::size_t block = static_cast<std::size_t>(pool.threads()) * 8;
+  std::vector<DecodedSample> slots(std::min(block, total));
+  for (std::size_t begin = 0; begin < total; begin += block) {
+    const std::size_t count = std::min(block, total - begin);
+    pool.parallel_for(count, [&](std::size_t i) {
+      slots[i] = decode_sample(folder.samples[begin + i].first, height, width, channels, limits);
+    });
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto& [path, label] = folder.samples[begin + i];
+      if (slots[i].failure) std::rethrow_exception(slots[i].failure);
+      if (slots[i].reason.empty()) {
+        dataset.add(slots[i].pixels, label, path.native());
+      } else {
+        report.skipped.emplace_back(path.native(), slots[i].reason);
+      }
+    }
+    if (progress && !progress(begin + count, total)) return dataset;
+  }
+
+  check_no_class_is_empty(folder, dataset, report);
   return dataset;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -33,6 +35,22 @@ ImageFolder scan_image_folder(const std::filesystem::path& root);
 struct LoadReport {
   std::vector<std::pair<std::string, std::string>> skipped;  ///< path, reason
 };
+
+/// One image at the model's size, or why there is none.
+struct DecodedSample {
+  std::vector<std::uint8_t> pixels;
+  std::string reason;  // why the file is to be skipped, without its path
+  std::exception_ptr failure;  // not the file's fault
+  std::uint64_t content = 0;  // a hash of the file, where it could be read
+};
+
+/// Never throws.
+DecodedSample decode_sample(const std::filesystem::path& path, int height, int width, int channels,
+                            const DecodeLimits& limits) noexcept;
+
+/// Throws Error naming the classes of `folder` of which `dataset` has no image, with the first reason.
+void check_no_class_is_empty(const ImageFolder& folder, const ImageDataset& dataset,
+                             const LoadReport& report);
 
 /// Called after every few images; false cancels.
 using LoadProgress = std::function<bool(std::size_t done, std::size_t total)>;

@@ -53,24 +53,34 @@ LabelledFolder scan_labelled_folder(const std::filesystem::path& path) {
 
 LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
                                 ThreadPool& pool, std::string_view program,
-                                const DecodeLimits& limits) {
+                                const DecodeLimits& limits,
+                                const std::optional<ImageCache>& cache) {
   if (folder.idx)
     return {.images = load_idx(folder.path, part == IdxPart::kTrain, input.h, input.w, input.c)};
   ProgressLine line;
   const Stopwatch clock;
   LoadReport report;
-  ImageDataset images = load_image_folder(
-      folder.images, input.h, input.w, input.c, pool, report,
-      [&](std::size_t done, std::size_t total) {
-        const double speed = static_cast<double>(done) / std::max(clock.seconds(), 1e-9);
-        line.update({.label = "reading images",
-                     .done = done,
-                     .total = total,
-                     .images_per_second = speed,
-                     .seconds_left = static_cast<double>(total - done) / speed});
-        return true;
-      },
-      limits);
+  const auto show = [&](std::size_t done, std::size_t total) {
+    const double speed = static_cast<double>(done) / std::max(clock.seconds(), 1e-9);
+    line.update({.label = "reading images",
+                 .done = done,
+                 .total = total,
+                 .images_per_second = speed,
+                 .seconds_left = static_cast<double>(total - done) / speed});
+    return true;
+  };
+  if (cache) {
+    CachedImages cached = load_cached_image_folder(folder.images, folder.path, input.h, input.w,
+                                                   input.c, pool, report, *cache, show, limits);
+    line.clear();
+    if (!cached.problem.empty())
+      std::cerr << program << ": made " << printable(cached.file)
+                << " anew: " << printable(cached.problem) << std::endl;
+    report_unreadable(report, program);
+    return {.images = std::move(cached.images), .unreadable = report.skipped.size()};
+  }
+  ImageDataset images =
+      load_image_folder(folder.images, input.h, input.w, input.c, pool, report, show, limits);
   line.clear();
   report_unreadable(report, program);
   return {.images = std::move(images), .unreadable = report.skipped.size()};

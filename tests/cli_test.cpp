@@ -780,6 +780,53 @@ TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+TEST_F(CommandLine, a_training_from_a_cache_saves_the_bytes_of_one_without) {
+  make_colours("colours");
+  write_text(path("colours/red/broken.jpg"), "not an image");
+  const auto trained = [&](const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> arguments{"--data", "colours",  "--model", "small.json",   "--out",
+                                       name,     "--epochs", "3",       "--batch-size", "4"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = train(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_CONTAINS(result.err, "skipped 1 file that cannot be read");
+    return file(name);
+  };
+  const std::string plain = trained("plain", {"--threads", "2"});
+  EXPECT_EQ(trained("first", {"--cache-mb", "1", "--cache-dir", "cache", "--threads", "1"}), plain);
+  EXPECT_EQ(trained("second", {"--cache-mb", "1", "--cache-dir", "cache", "--threads", "2",
+                               "--checkpoint", "state"}),
+            plain);
+  expect_one_sentence(train({"--data", "colours", "--model", "small.json", "--out", "m",
+                             "--cache-mb", "1", "--cache-dir", "small.json"}),
+                      "native_train", {"small.json: cannot make this folder"});
+}
+
+TEST_F(CommandLine, a_disk_too_small_for_the_decoded_images_gets_a_sentence) {
+  make_colours("colours");
+  // As above.
+  const pid_t child = fork();
+  if (child == 0) {
+    fs::create_directory(path("disk"));
+    const bool mounted = unshare(CLONE_NEWNS) == 0 &&
+                         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         mount("tmpfs", path("disk").c_str(), "tmpfs", 0, "size=64k") == 0;
+    if (!mounted) _exit(2);
+    const Result result = train({"--data", "colours", "--model", "multiclass_cnn", "--out", "m",
+                                 "--cache-mb", "1", "--cache-dir", "disk"});
+    const bool good = result.exit_code == 1 && lines_of(result.err).size() == 1 &&
+                      result.err.find("disk: the decoded images take") != std::string::npos &&
+                      fs::is_empty(path("disk"));
+    if (!good) std::cerr << result.exit_code << result.err << result.out;
+    _exit(good ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+    GTEST_SKIP() << "mounting a small disk needs root";
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 TEST_F(CommandLine, an_output_that_cannot_be_written_is_found_before_training) {
   make_colours("colours");
   fs::create_directory(path("folder"));
