@@ -1,15 +1,13 @@
 // torch.nn.ReLU6: y = min(max(0, x), 6), in place.
 #include <algorithm>
 
-#include "../layer.h"
 #include "../onnx.h"
 #include "../torch_source.h"
+#include "elementwise.h"
 
 namespace pinhole {
 
 namespace {
-
-constexpr std::size_t kGrain = 16384;
 
 class ReLU6 final : public Layer {
  public:
@@ -23,26 +21,15 @@ class ReLU6 final : public Layer {
   std::string to_torch(TorchSource& /*source*/) const override { return "nn.ReLU6()"; }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
-    const real* from = x.data();
-    real* to = y.data();
-    context.backend.pool().parallel_ranges(
-        x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
-          for (std::size_t i = begin; i < end; ++i)
-            to[i] = std::min(std::max(from[i], real(0)), real(6));
-        });
+    map_values(context, kCheapGrain, x, y,
+               [](real v) { return std::min(std::max(v, real(0)), real(6)); });
   }
 
   void backward(RunContext& context, const Tensor& /*x*/, const Tensor& y, const Tensor& dy,
                 Tensor* dx) override {
     if (dx == nullptr) return;
-    const real* out = y.data();
-    const real* from = dy.data();
-    real* to = dx->data();
-    context.backend.pool().parallel_ranges(y.size(), kGrain,
-                                           [&](std::size_t begin, std::size_t end) {
-                                             for (std::size_t i = begin; i < end; ++i)
-                                               to[i] = out[i] > 0 && out[i] < 6 ? from[i] : real(0);
-                                           });
+    map_gradient(context, kCheapGrain, y, dy, *dx,
+                 [](real v, real d) { return v > 0 && v < 6 ? d : real(0); });
   }
 
   bool in_place() const override { return true; }

@@ -1,15 +1,13 @@
 // torch.nn.SiLU: y = x * sigmoid(x).
 #include <cmath>
 
-#include "../layer.h"
 #include "../onnx.h"
 #include "../torch_source.h"
+#include "elementwise.h"
 
 namespace pinhole {
 
 namespace {
-
-constexpr std::size_t kGrain = 4096;
 
 real sigmoid(real x) { return 1 / (1 + std::exp(-x)); }
 
@@ -23,24 +21,17 @@ class SiLU final : public Layer {
   std::string to_torch(TorchSource& /*source*/) const override { return "nn.SiLU()"; }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
-    context.backend.pool().parallel_ranges(x.size(), kGrain,
-                                           [&](std::size_t begin, std::size_t end) {
-                                             for (std::size_t i = begin; i < end; ++i)
-                                               y.data()[i] = x.data()[i] * sigmoid(x.data()[i]);
-                                           });
+    map_values(context, kDearGrain, x, y, [](real v) { return v * sigmoid(v); });
   }
 
   // dy/dx = s + x s (1 - s), s = sigmoid(x)
   void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
                 Tensor* dx) override {
     if (dx == nullptr) return;
-    context.backend.pool().parallel_ranges(
-        x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
-          for (std::size_t i = begin; i < end; ++i) {
-            const real s = sigmoid(x.data()[i]);
-            dx->data()[i] = dy.data()[i] * s * (1 + x.data()[i] * (1 - s));
-          }
-        });
+    map_gradient(context, kDearGrain, x, dy, *dx, [](real v, real d) {
+      const real s = sigmoid(v);
+      return d * s * (1 + v * (1 - s));
+    });
   }
 };
 
