@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
-import { launch, openPage, photoFolder } from './page.mjs';
+import { launch, openPage, photoFolder, root } from './page.mjs';
 
 /** Of one test: a page that hangs fails by itself. */
 const limit = { timeout: 120_000 };
@@ -103,6 +103,30 @@ test(
     await close();
   },
 );
+
+test('a model that has a recipe is trained by it, and what is set by hand comes before it', limit, async () => {
+  const { page, close } = await open();
+  await page.getByRole('radio', { name: 'PinholeSmall' }).check();
+  const file = path.join(root, 'models/pinhole_small.recipe.json');
+  const { optimizer, schedule, label_smoothing: smoothing, augment } = JSON.parse(readFileSync(file, 'utf8'));
+  await field(page, 'Epochs').fill('2');
+  await field(page, 'Label smoothing').fill('0.2');
+  await train(page);
+  const recipe = await recordedRecipe(page);
+  assert.deepEqual(
+    [recipe.optimizer.name, recipe.optimizer.lr, recipe.optimizer.weight_decay, recipe.schedule.type],
+    [optimizer.name, optimizer.lr, optimizer.weight_decay, schedule.type],
+  );
+  assert.deepEqual(new Set(recipe.augment.map(({ type }) => type)), new Set(augment.map(({ type }) => type)));
+  assert.notEqual(smoothing, 0.2);
+  assert.deepEqual([recipe.epochs, recipe.label_smoothing], [2, 0.2]);
+  // SGD with Nesterov's momentum, which has no field.
+  await page.getByRole('radio', { name: 'FashionSmall' }).check();
+  await train(page);
+  const second = await recordedRecipe(page);
+  assert.deepEqual([second.optimizer.name, second.optimizer.nesterov, second.label_smoothing], ['sgd', true, 0.2]);
+  await close();
+});
 
 test('the preview shows one photo as training would see it, anew when the choice changes', limit, async () => {
   const { page, close } = await open();
