@@ -1,6 +1,7 @@
 // The few things that browsers and Node do differently: starting a worker, speaking from inside one, yielding.
 // Node's modules are asked from `process`, never imported, so that bundlers for the browser have nothing to stumble over.
 
+import { PatientWorker } from './patientWorker.js';
 import type { FromWorker, ToWorker } from './protocol.js';
 
 interface NodeModules {
@@ -85,10 +86,18 @@ export function startEngineWorker(): WorkerPort {
     });
     return port;
   }
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pinhole' });
+  const worker = new PatientWorker<ToWorker, FromWorker>(
+    () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pinhole' }),
+    (message) => {
+      port.onMessage(message);
+    },
+    (message) => {
+      port.onFailure(message || 'its worker could not be started');
+    },
+  );
   const port: WorkerPort = {
     post: (message) => {
-      worker.postMessage(message);
+      worker.post(message);
     },
     onMessage: nothing,
     onFailure: nothing,
@@ -96,15 +105,6 @@ export function startEngineWorker(): WorkerPort {
     terminate: () => {
       worker.terminate();
     },
-  };
-  worker.onmessage = (event: MessageEvent<FromWorker>) => {
-    port.onMessage(event.data);
-  };
-  worker.onmessageerror = () => {
-    port.onFailure('a message could not be read');
-  };
-  worker.onerror = (event) => {
-    port.onFailure(event.message || 'its worker could not be started');
   };
   return port;
 }

@@ -1,6 +1,7 @@
 // Looks for duplicates whenever the photos have changed and a moment has passed.
 import { effect, signal } from '@preact/signals';
 import { classes, duplicates } from '../state';
+import { PatientWorker } from '../../engine/patientWorker';
 import type { Duplicates } from './duplicates';
 
 const pause = 400;
@@ -9,7 +10,7 @@ const pause = 400;
 const isUpToDate = signal(true);
 
 export function watchDuplicates(): void {
-  let worker: Worker | undefined;
+  let worker: { terminate(): void } | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   effect(() => {
     const photos = classes.value.flatMap((one) => one.photos);
@@ -18,17 +19,18 @@ export function watchDuplicates(): void {
     timer = setTimeout(() => {
       // An answer about photos of before would be of no use.
       worker?.terminate();
-      const started = new Worker(new URL('./duplicates.worker.ts', import.meta.url), {
-        type: 'module',
-        name: 'duplicates',
-      });
+      const started = new PatientWorker<unknown, Duplicates>(
+        () => new Worker(new URL('./duplicates.worker.ts', import.meta.url), { type: 'module', name: 'duplicates' }),
+        (found) => {
+          duplicates.value = found;
+          isUpToDate.value = true;
+          started.terminate();
+        },
+        // Nobody waits for ever for advice.
+        () => (isUpToDate.value = true),
+      );
       worker = started;
-      started.onmessage = ({ data }: MessageEvent<Duplicates>) => {
-        duplicates.value = data;
-        isUpToDate.value = true;
-        started.terminate();
-      };
-      started.postMessage(photos.map(({ id, exact, look }) => ({ id, exact, look })));
+      started.post(photos.map(({ id, exact, look }) => ({ id, exact, look })));
     }, pause);
   });
 }

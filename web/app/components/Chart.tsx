@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { whenResized } from './resized';
 
 export interface ChartLine {
   readonly name: string;
@@ -38,10 +39,9 @@ export function Chart({ title, x, lines, end, summary, format, range }: Properti
     if (!element) return undefined;
     const made = new uPlot(options(element, lines, end, format, range), data, element);
     plot.current = made;
-    const observer = new ResizeObserver(() => made.setSize(sizeOf(element)));
-    observer.observe(element);
+    const stop = whenResized(element, () => made.setSize(sizeOf(element)));
     return () => {
-      observer.disconnect();
+      stop();
       made.destroy();
       plot.current = null;
     };

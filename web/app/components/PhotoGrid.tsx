@@ -7,6 +7,7 @@ import { removePhotos } from '../actions/classes';
 import type { PhotoClass } from '../state';
 import { Icon } from './Icon';
 import { PhotoImage } from './PhotoImage';
+import { whenResized } from './resized';
 
 /** Shown before "Show all". */
 const collapsedRows = 2;
@@ -148,9 +149,7 @@ function useLayout(
       const widths = gridTemplateColumns.split(' ');
       setLayout({ columns: widths.length, rowHeight: Number.parseFloat(widths[0]!) + Number.parseFloat(rowGap) });
     };
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    return () => observer.disconnect();
+    return whenResized(element, measure);
   }, [hasPhotos]);
   return layout;
 }

@@ -1,6 +1,7 @@
 // Reads files into photos, several at a time: decoded and brought to the training size by the core, each in a worker of its own,
 // and everything put into the store. The page's thread only hands bytes on.
 import { load, type InputSize, type Pinhole } from '../../engine/index';
+import { PatientWorker } from '../../engine/patientWorker';
 import { engine, wasmUrl } from '../engine';
 import type { Photo } from '../state';
 import { newId } from '../store/ids';
@@ -19,10 +20,20 @@ export type ReadResult =
 export class Reader {
   private readonly idle: Pinhole[];
   private readonly waiting: ((decoder: Pinhole) => void)[] = [];
-  private readonly worker = new Worker(new URL('./photo.worker.ts', import.meta.url), {
-    type: 'module',
-    name: 'photos',
-  });
+  private readonly worker = new PatientWorker<PhotoRequest, PhotoAnswer>(
+    () => new Worker(new URL('./photo.worker.ts', import.meta.url), { type: 'module', name: 'photos' }),
+    ({ id, parts, failure }) => {
+      const { resolve, reject } = this.asked.get(id)!;
+      this.asked.delete(id);
+      if (parts) resolve(parts);
+      else reject(new Error(failure));
+    },
+    (message) => {
+      for (const { reject } of this.asked.values())
+        reject(new Error(message || 'the worker that reads pictures could not be started'));
+      this.asked.clear();
+    },
+  );
   private readonly asked = new Map<number, { resolve: (parts: PhotoParts) => void; reject: (error: Error) => void }>();
 
   private constructor(
@@ -31,12 +42,6 @@ export class Reader {
     private readonly input: InputSize,
   ) {
     this.idle = [...decoders];
-    this.worker.onmessage = ({ data: { id, parts, failure } }: MessageEvent<PhotoAnswer>) => {
-      const { resolve, reject } = this.asked.get(id)!;
-      this.asked.delete(id);
-      if (parts) resolve(parts);
-      else reject(new Error(failure));
-    };
   }
 
   /** `files`: how many there will be, at least; few are not worth decoders of their own. */
@@ -93,7 +98,7 @@ export class Reader {
 
   private partsOf(request: PhotoRequest): Promise<PhotoParts> {
     const answer = new Promise<PhotoParts>((resolve, reject) => this.asked.set(request.id, { resolve, reject }));
-    this.worker.postMessage(request);
+    this.worker.post(request);
     return answer;
   }
 
