@@ -382,17 +382,24 @@ async function measureLoading(machine, { rounds, quick }) {
   return results;
 }
 
-/** What a page needs to train, the build that it picks and the engine's worker, and the page itself; compressed one by one as a server does. */
+/**
+ * What a page needs to train, the build that it picks and the engine's worker, and the page itself; compressed one by one as a
+ * server does. The page is what its HTML names, what that imports at once, the style and the workers; not what is asked for with
+ * import() later: the evaluation, pictures that were classified, zip files and what is taken away.
+ */
 function downloadBytes() {
   const all = filesBelow('web/dist').filter((file) => /\.(html|js|css)$/.test(file));
-  const isWorker = (file) => /^worker-.*\.js$/.test(path.basename(file));
-  const page = all.filter((file) => !isWorker(file));
+  const isEngine = (file) => /^worker-.*\.js$/.test(path.basename(file));
+  const page = new Set(all.filter((file) => /(\.html|\.css|\.worker-[^/]*\.js|service-worker\.js)$/.test(file)));
+  for (const file of page)
+    for (const [, name] of readFileSync(file, 'utf8').matchAll(/(?:src=|from ?|import ?)"(\.\/[^"]+\.js)"/g))
+      page.add(path.join(path.dirname(file), name));
   const engine = [
     ...['pinhole.mjs', 'pinhole.wasm'].map((name) => path.join(root, 'web/public/wasm/relaxed-threads', name)),
-    ...all.filter(isWorker),
+    ...all.filter(isEngine),
   ];
   const size = (files) => files.reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
-  return { ...(engine.length && { engine: size(engine) }), ...(page.length && { page: size(page) }) };
+  return { engine: size(engine), ...(page.size && { page: size([...page]) }) };
 }
 
 /** Which columns can be measured here, and why the others cannot. */

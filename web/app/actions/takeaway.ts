@@ -1,9 +1,8 @@
 // Other ways to take the model away than its file: a page that classifies, and a card that says what it is.
+import { arrived } from '../arrived';
 import { percent } from '../components/words';
 import { currentModel, takingAway, torchSource } from '../state';
-import { htmlFile } from '../takeaway/html';
 import runtimeUrl from '../takeaway/runtime?worker&url';
-import { modelCard } from '../takeaway/card';
 import { download } from './download';
 import { clearErrors, messageOf, showError } from './errors';
 import { modelInUse } from './model';
@@ -39,7 +38,8 @@ export function saveHtml(): Promise<void> {
     const model = modelInUse();
     const facts = currentModel.value;
     if (!model || !facts) return;
-    const [file, glue, wasm, runtime] = await Promise.all([
+    const [{ htmlFile }, file, glue, wasm, runtime] = await Promise.all([
+      arrived(import('../takeaway/html')),
       model.save(),
       own('./wasm/simd/pinhole.mjs').then((response) => response.text()),
       own('./wasm/simd/pinhole.wasm').then((response) => response.arrayBuffer()),
@@ -91,6 +91,7 @@ export function saveCard(): Promise<void> {
     const model = modelInUse();
     const facts = currentModel.value;
     if (!model || !facts) return;
+    const { modelCard } = await arrived(import('../takeaway/card'));
     const { name, classes, parameters, input, layers } = model.summary();
     const card = modelCard({
       name,
@@ -103,6 +104,5 @@ export function saveCard(): Promise<void> {
       date: new Date().toISOString().slice(0, 10),
     });
     download(card, `${baseName()}.md`, 'text/markdown');
-    return Promise.resolve();
   });
 }

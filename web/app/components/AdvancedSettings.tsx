@@ -1,4 +1,4 @@
-// Everything about training that works without being touched.
+// Everything about training that works without being touched: what the part "Advanced" holds.
 import type { JSX } from 'preact';
 import { changeSettings, problemWith, resetSettings, type NumberSetting } from '../actions/settings';
 import { mostThreads, setThreads } from '../actions/threads';
@@ -23,93 +23,85 @@ export function AdvancedSettings(): JSX.Element {
   const chosen = settings.value;
   const isChanged = Object.keys(chosenSettings.value).length > 0;
   return (
-    <details class="advanced">
-      <summary>Advanced</summary>
-      <div class="stack advanced__body">
-        <p class="soft small">What you do not set follows your images.</p>
-        <ModelChoice />
-        <div class="advanced__fields">
-          <NumberField setting="imageSize" label="Image size" hint="Pixels a side" step="1" />
-          <NumberField setting="epochs" label="Epochs" hint="Passes over the training images" step="1" />
-          <NumberField setting="batchSize" label="Batch size" hint="Images in one step" step="1" />
-          <NumberField setting="learningRate" label="Learning rate" hint="Smaller is slower and steadier" step="any" />
-          <div class="field">
-            <label for="optimizer">Optimizer</label>
-            <select
-              id="optimizer"
-              value={chosen.optimizer}
-              disabled={isBusy.value}
-              onChange={(event) => changeSettings({ optimizer: event.currentTarget.value as OptimizerName })}
-            >
-              {optimizers.map(({ id, name }) => (
-                <option key={id} value={id}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          </div>
-          {chosen.optimizer === 'sgd' && <NumberField setting="momentum" label="Momentum" hint="Of SGD" step="any" />}
-          <NumberField setting="weightDecay" label="Weight decay" hint="0 is none" step="any" />
-          <div class="field">
-            <label for="schedule">Schedule</label>
-            <select
-              id="schedule"
-              value={chosen.schedule}
-              disabled={isBusy.value}
-              aria-describedby="schedule-hint"
-              onChange={(event) => changeSettings({ schedule: event.currentTarget.value as ScheduleName })}
-            >
-              {schedules.map(({ id, name }) => (
-                <option key={id} value={id}>
-                  {name}
-                </option>
-              ))}
-            </select>
-            <span id="schedule-hint" class="soft small">
-              {schedules.find(({ id }) => id === chosen.schedule)?.about}
-            </span>
-          </div>
-          {chosen.schedule !== 'one_cycle' && (
-            <NumberField setting="warmupEpochs" label="Warm-up" hint="Epochs in which the rate rises" step="any" />
-          )}
-          <NumberField
-            setting="labelSmoothing"
-            label="Label smoothing"
-            hint="Less sure of itself; 0 is none"
-            step="any"
-          />
-          <NumberField
-            setting="validationSplit"
-            label="Validation split"
-            hint="Part held out to test with"
-            step="any"
-          />
-          <NumberField
-            setting="patience"
-            label="Patience"
-            hint={
-              chosen.validationSplit === 0
-                ? 'Needs a validation split'
-                : 'Ends after so many epochs without a better one; 0 never'
-            }
-            step="1"
-          />
-          <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
-          <Threads />
-        </div>
-        <AugmentationChoice />
-        {isChanged && (
-          <button
-            type="button"
-            class="button button--quiet button--small"
+    <div class="stack advanced__body">
+      <p class="soft small">What you do not set follows your images.</p>
+      <ModelChoice />
+      <div class="advanced__fields">
+        <NumberField setting="imageSize" label="Image size" hint="Pixels a side" step="1" />
+        <NumberField setting="epochs" label="Epochs" hint="Passes over the training images" step="1" />
+        <NumberField setting="batchSize" label="Batch size" hint="Images in one step" step="1" />
+        <NumberField setting="learningRate" label="Learning rate" hint="Smaller is slower and steadier" step="any" />
+        <div class="field">
+          <label for="optimizer">Optimizer</label>
+          <select
+            id="optimizer"
+            value={chosen.optimizer}
             disabled={isBusy.value}
-            onClick={resetSettings}
+            onChange={(event) => changeSettings({ optimizer: event.currentTarget.value as OptimizerName })}
           >
-            Back to the defaults
-          </button>
+            {optimizers.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </div>
+        {chosen.optimizer === 'sgd' && <NumberField setting="momentum" label="Momentum" hint="Of SGD" step="any" />}
+        <NumberField setting="weightDecay" label="Weight decay" hint="0 is none" step="any" />
+        <div class="field">
+          <label for="schedule">Schedule</label>
+          <select
+            id="schedule"
+            value={chosen.schedule}
+            disabled={isBusy.value}
+            aria-describedby="schedule-hint"
+            onChange={(event) => changeSettings({ schedule: event.currentTarget.value as ScheduleName })}
+          >
+            {schedules.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+          <span id="schedule-hint" class="soft small">
+            {schedules.find(({ id }) => id === chosen.schedule)?.about}
+          </span>
+        </div>
+        {chosen.schedule !== 'one_cycle' && (
+          <NumberField setting="warmupEpochs" label="Warm-up" hint="Epochs in which the rate rises" step="any" />
         )}
+        <NumberField
+          setting="labelSmoothing"
+          label="Label smoothing"
+          hint="Less sure of itself; 0 is none"
+          step="any"
+        />
+        <NumberField setting="validationSplit" label="Validation split" hint="Part held out to test with" step="any" />
+        <NumberField
+          setting="patience"
+          label="Patience"
+          hint={
+            chosen.validationSplit === 0
+              ? 'Needs a validation split'
+              : 'Ends after so many epochs without a better one; 0 never'
+          }
+          step="1"
+        />
+        <NumberField setting="seed" label="Seed" hint="The same seed, the same result" step="1" />
+        <Threads />
       </div>
-    </details>
+      <AugmentationChoice />
+      {isChanged && (
+        <button
+          type="button"
+          class="button button--quiet button--small"
+          disabled={isBusy.value}
+          onClick={resetSettings}
+        >
+          Back to the defaults
+        </button>
+      )}
+    </div>
   );
 }
 

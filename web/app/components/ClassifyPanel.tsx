@@ -5,7 +5,6 @@ import { camera } from '../camera';
 import { classifyDropped, classifyFiles, classifyPasted, startCamera, stopClassifying } from '../actions/classify';
 import { openModel } from '../actions/model';
 import { classes, classifying, currentModel, predictions } from '../state';
-import { Classified } from './Classified';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
@@ -13,7 +12,10 @@ import { LiveCamera } from './LiveCamera';
 import { ModelCard, OpenButton } from './ModelCard';
 import { Errors } from './Notice';
 import { Panel } from './Panel';
+import { later } from './later';
 import { plural } from './words';
+
+const Classified = later(() => import('./Classified').then((part) => part.Classified));
 
 export function ClassifyPanel(): JSX.Element {
   const model = currentModel.value;
@@ -31,7 +33,7 @@ export function ClassifyPanel(): JSX.Element {
         {model && (camera.value ? <LiveCamera /> : <PicturePicker isFirst={predictions.value.length === 0} />)}
         <Working />
         <Errors place="classify" />
-        <Classified />
+        {predictions.value.length > 0 && <Classified />}
       </DropZone>
     </Panel>
   );

@@ -1,6 +1,8 @@
 // The project as a whole: where it is kept, saved as a file, opened from one, or begun anew.
 import type { JSX } from 'preact';
-import { openProjectFile, saveProject } from '../actions/projectFile';
+import { arrived } from '../arrived';
+import { messageOf, showError } from '../actions/errors';
+import type * as ProjectFile from '../actions/projectFile';
 import { classes, notKept, saving } from '../state';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
@@ -16,7 +18,12 @@ export function ProjectBar({ isLocked }: { isLocked: boolean }): JSX.Element {
       )}
       <div class="row">
         {!isEmpty && (
-          <button type="button" class="button button--small" disabled={isLocked} onClick={() => void saveProject()}>
+          <button
+            type="button"
+            class="button button--small"
+            disabled={isLocked}
+            onClick={() => void withProjectFile(({ saveProject }) => saveProject())}
+          >
             <Icon name="download" />
             {packed ? `Packing ${packed.done} of ${packed.total}` : 'Save the project'}
           </button>
@@ -27,7 +34,7 @@ export function ProjectBar({ isLocked }: { isLocked: boolean }): JSX.Element {
           accept=".zip"
           disabled={isLocked}
           onFiles={([file]) => {
-            if (file) void openProjectFile(file);
+            if (file) void withProjectFile(({ openProjectFile }) => openProjectFile(file));
           }}
         >
           <Icon name="open" />
@@ -37,4 +44,13 @@ export function ProjectBar({ isLocked }: { isLocked: boolean }): JSX.Element {
       </div>
     </section>
   );
+}
+
+/** What packs and unpacks a project is fetched when it is wanted. */
+async function withProjectFile(work: (file: typeof ProjectFile) => Promise<void>): Promise<void> {
+  try {
+    await work(await arrived(import('../actions/projectFile')));
+  } catch (error) {
+    showError('data', messageOf(error));
+  }
 }

@@ -1,5 +1,6 @@
 // Step 2: one button with settings that suit the images; behind "Advanced" everything can be set. Then the curves, and how good it is.
 import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
 import { changeSettings, obstacle } from '../actions/settings';
 import { discardTraining, goOn, pause, resume, stop, train } from '../actions/training';
 import { specFor, inputInWords, offeredModel } from '../models';
@@ -18,19 +19,21 @@ import {
   reading,
   settings,
 } from '../state';
-import { AdvancedSettings } from './AdvancedSettings';
 import { Curves } from './Curves';
 import { EstimateLine } from './EstimateLine';
 import { Icon } from './Icon';
+import { later } from './later';
 import { Errors, Notice } from './Notice';
 import { Panel } from './Panel';
 import { duration, percent, plural, rate } from './words';
+
+const AdvancedSettings = later(() => import('./AdvancedSettings').then((part) => part.AdvancedSettings));
 
 export function TrainPanel(): JSX.Element {
   return (
     <Panel id="train" number={2} title="Train" summary={summary()}>
       <Plan />
-      <AdvancedSettings />
+      <Advanced />
       <TrainButton />
       <Errors place="training" />
       <Diverged />
@@ -38,6 +41,16 @@ export function TrainPanel(): JSX.Element {
       <GoOn />
       {history.value.steps.length > 0 && <Curves />}
     </Panel>
+  );
+}
+
+function Advanced(): JSX.Element {
+  const [wasOpened, setOpened] = useState(false);
+  return (
+    <details class="advanced" onToggle={(event) => setOpened(wasOpened || event.currentTarget.open)}>
+      <summary>Advanced</summary>
+      {wasOpened && <AdvancedSettings />}
+    </details>
   );
 }
 

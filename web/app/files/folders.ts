@@ -2,7 +2,7 @@
 // A folder's sub-folders are the classes; a folder without sub-folders is one class; names sort by code point, as Python sorts them.
 // A zip file counts as a folder of its name.
 import type { Credit } from '../state';
-import { filesInZip } from './zip';
+import { arrived } from '../arrived';
 
 /** A file that is opened when its turn comes: thousands of them, or those of a zip, need not be in memory at once. */
 export interface FoundFile {
@@ -104,8 +104,10 @@ async function walk(entry: FileSystemEntry, parents: readonly string[]): Promise
 async function opened(files: readonly PlacedBlob[]): Promise<FoundFiles> {
   const placed: PlacedFile[] = [];
   for (const { path, file } of files) {
-    if (!isZip(file)) placed.push({ path, file: { name: file.name, open: () => Promise.resolve(file) } });
-    else for (const inside of await filesInZip(file)) placed.push(inside);
+    if (isZip(file)) {
+      const { filesInZip } = await arrived(import('./zip'));
+      for (const inside of await filesInZip(file)) placed.push(inside);
+    } else placed.push({ path, file: { name: file.name, open: () => Promise.resolve(file) } });
   }
   return group(placed);
 }
