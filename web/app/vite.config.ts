@@ -87,8 +87,8 @@ export default defineConfig({
     target: 'es2022',
     // Inlined files would be data: addresses, which the policy refuses to scripts and workers.
     assetsInlineLimit: 0,
-    // Every chunk is asked for at once by the document itself; the helper that preloads them would be code for nothing.
-    modulePreload: { polyfill: false },
+    // What is fetched later is one small file at a time; the helper that preloads them would be code for nothing.
+    modulePreload: false,
     rollupOptions: {
       input: { index: folder('index.html'), 'service-worker': folder('service-worker.ts') },
       output: { entryFileNames: ({ name }) => (name === 'service-worker' ? '[name].js' : 'assets/[name]-[hash].js') },

@@ -7,7 +7,9 @@ import { removePhotos } from '../actions/classes';
 import { changeSettings } from '../actions/settings';
 import { classes, duplicates, isBusy, reading, report, settings } from '../state';
 import { Icon } from './Icon';
-import { SimilarPhotos } from './SimilarPhotos';
+import { later } from './later';
+
+const SimilarPhotos = later(() => import('./SimilarPhotos').then((part) => part.SimilarPhotos));
 
 const heldOut = computed(() => new Set(report.value?.answers.map(({ id }) => id)));
 

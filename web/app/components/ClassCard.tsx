@@ -11,9 +11,11 @@ import { classColour } from './colours';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
+import { later } from './later';
 import { PhotoGrid } from './PhotoGrid';
-import { Webcam } from './Webcam';
 import { plural } from './words';
+
+const Webcam = later(() => import('./Webcam').then((part) => part.Webcam));
 
 const draggedClass = 'application/x-pinhole-class';
 

@@ -8,13 +8,14 @@ import { classes, classifying, currentModel, predictions } from '../state';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
-import { LiveCamera } from './LiveCamera';
-import { ModelCard, OpenButton } from './ModelCard';
 import { Errors } from './Notice';
+import { OpenButton } from './OpenButton';
 import { Panel } from './Panel';
 import { later } from './later';
 import { plural } from './words';
 
+const LiveCamera = later(() => import('./LiveCamera').then((part) => part.LiveCamera));
+const ModelCard = later(() => import('./ModelCard').then((part) => part.ModelCard));
 const Classified = later(() => import('./Classified').then((part) => part.Classified));
 
 export function ClassifyPanel(): JSX.Element {

@@ -1,11 +1,11 @@
 // The model in use, and the ways to take it away or to open another.
 import type { JSX } from 'preact';
-import { openModel, saveModel } from '../actions/model';
+import { saveModel } from '../actions/model';
 import { saveCard, saveHtml, saveOnnx, showTorch } from '../actions/takeaway';
-import { isBusy, takingAway, type CurrentModel } from '../state';
+import { takingAway, type CurrentModel } from '../state';
 import { classColour } from './colours';
-import { FileButton } from './FileButton';
 import { Icon } from './Icon';
+import { OpenButton } from './OpenButton';
 import { TorchDialog } from './TorchDialog';
 import { percent, plural } from './words';
 
@@ -86,22 +86,5 @@ function TakeAway(): JSX.Element {
         </li>
       </ul>
     </details>
-  );
-}
-
-export function OpenButton(): JSX.Element {
-  return (
-    <FileButton
-      class="button--small"
-      label="Open a model file"
-      accept=".safetensors"
-      disabled={isBusy.value}
-      onFiles={([file]) => {
-        if (file) void openModel(file);
-      }}
-    >
-      <Icon name="open" />
-      Open a model
-    </FileButton>
   );
 }
