@@ -129,14 +129,13 @@ class DecodeAhead {
 
   Sample next() {
     std::unique_lock lock(mutex_);
-    std::optional<Sample>& slot = slots_[given_ % slots_.size()];
-    decoded_.wait(lock, [&] { return slot.has_value(); });
-    Sample sample = std::move(*slot);
-    slot.reset();
+    std::unique_ptr<Sample>& slot = slots_[given_ % slots_.size()];
+    decoded_.wait(lock, [&] { return slot != nullptr; });
+    const std::unique_ptr<Sample> sample = std::move(slot);
     ++given_;
     lock.unlock();
     room_.notify_one();
-    return sample;
+    return std::move(*sample);
   }
 
  private:
@@ -156,7 +155,7 @@ class DecodeAhead {
       sample.decoded = decode_sample(path, preparation_.height, preparation_.width,
                                      preparation_.channels, preparation_.limits);
       lock.lock();
-      slots_[i % slots_.size()] = std::move(sample);
+      slots_[i % slots_.size()] = std::make_unique<Sample>(std::move(sample));
       decoded_.notify_one();
     }
   }
@@ -166,7 +165,7 @@ class DecodeAhead {
   std::mutex mutex_;
   std::condition_variable decoded_;
   std::condition_variable_any room_;
-  std::vector<std::optional<Sample>> slots_;  // sample i in i % size
+  std::vector<std::unique_ptr<Sample>> slots_;  // sample i in i % size
   std::size_t taken_ = 0, given_ = 0;
   std::vector<std::jthread> threads_;  // last: they end before the rest goes
 };
