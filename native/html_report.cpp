@@ -21,7 +21,7 @@ pre { padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 6px; wh
 table { border-collapse: collapse; } td, th { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-weight: 500; } th[scope=row], td.text { text-align: left; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } .charts, .mistakes { display: flex; flex-wrap: wrap; gap: 1.5rem; }
-figure { margin: 0; } figcaption { color: var(--soft); font-size: .85rem; max-width: 12rem; overflow-wrap: anywhere; }
+figure { margin: 0; } figcaption { color: var(--soft); font-size: .85rem; max-width: 24rem; overflow-wrap: anywhere; }
 .mistakes img { width: 12rem; height: 12rem; object-fit: contain; image-rendering: auto; border: 1px solid var(--line); border-radius: 6px; }
 svg text { fill: var(--soft); font-size: 12px; } svg .axis { stroke: var(--line); } svg polyline, svg circle { vector-effect: non-scaling-stroke; }
 .train { stroke: var(--train); fill: var(--train); } .val { stroke: var(--val); fill: var(--val); } polyline { fill: none !important; stroke-width: 2; } svg text.train, svg text.val { stroke: none; }
@@ -200,8 +200,14 @@ std::string mistake_figures(const std::vector<ReportedMistake>& mistakes) {
     const std::string what =
         text("is ", escaped(mistake.label), ", called ", escaped(mistake.predicted), " with ",
              percent(mistake.probability));
-    out += text("<figure><img alt=\"", what, "\" src=\"data:image/png;base64,", base64(mistake.png),
-                "\"><figcaption>", what, mistake.name.empty() ? "" : "<br>", escaped(mistake.name),
+    const auto picture = [](const std::string& says, const std::string& png) {
+      return text("<img alt=\"", says, "\" src=\"data:image/png;base64,", base64(png), "\">");
+    };
+    out += text("<figure>", picture(what, mistake.png),
+                mistake.heat_png.empty()
+                    ? ""
+                    : picture("what spoke for " + escaped(mistake.predicted), mistake.heat_png),
+                "<figcaption>", what, mistake.name.empty() ? "" : "<br>", escaped(mistake.name),
                 "</figcaption></figure>\n");
   }
   return out + "</div>\n";
@@ -255,8 +261,8 @@ std::string html_report(const HtmlReport& report) {
   if (!report.mistakes.empty()) {
     out +=
         "<h2>Worst mistakes</h2>\n<p>Validation images that the model is surest of and wrong "
-        "about, as "
-        "it saw them.</p>\n" +
+        "about, as it saw them, with what spoke for its answer (Grad-CAM) in light colours over "
+        "them.</p>\n" +
         mistake_figures(report.mistakes);
   }
   return out;

@@ -14,6 +14,7 @@ struct ReportedMistake {
   std::string label, predicted, name;
   double probability = 0;  // of `predicted`
   std::string png;  // the picture as the model saw it
+  std::string heat_png;  // over it what spoke for `predicted`; may be empty
 };
 
 struct HtmlReport {

@@ -7,7 +7,9 @@
 #include "arguments.h"
 #include "checkpoint.h"
 #include "error.h"
+#include "explain.h"
 #include "file.h"
+#include "heat_picture.h"
 #include "html_report.h"
 #include "idx.h"
 #include "labelled_data.h"
@@ -589,6 +591,22 @@ void print_plan(const Model& model, std::size_t parameters, const Data& data,
             << std::endl;
 }
 
+/// Over image `index` what speaks for `label`, as PNG; empty for a model without a map to tell it.
+std::string heat_png(Model& model, const ImageDataset& images, std::uint32_t index, int label) {
+  Tensor x;
+  std::vector<int> labels;
+  images.batch(std::span(&index, 1), x, labels, model.backend().pool());
+  HeatMap map;
+  try {
+    map = grad_cam(model, x, label);
+  } catch (const Error&) {
+    return {};
+  }
+  return encode_png(
+      heat_picture(map, images.pixels(index), images.height(), images.width(), images.channels()),
+      images.height(), images.width(), 3);
+}
+
 /// --report: what came of the training as a page.
 void write_report(const Options& options, Model& model, const Data& data, const Outcome& outcome) {
   constexpr std::size_t kMistakes = 24;
@@ -614,12 +632,14 @@ void write_report(const Options& options, Model& model, const Data& data, const 
     const ImageDataset& images = *data.val;
     for (const Mistake& mistake : worst_mistakes(model, images, kMistakes)) {
       const auto name = [&](int label) { return report.classes[static_cast<std::size_t>(label)]; };
-      report.mistakes.push_back({.label = name(mistake.label),
-                                 .predicted = name(mistake.predicted),
-                                 .name = images.name(mistake.image),
-                                 .probability = mistake.probability,
-                                 .png = encode_png(images.pixels(mistake.image), images.height(),
-                                                   images.width(), images.channels())});
+      report.mistakes.push_back(
+          {.label = name(mistake.label),
+           .predicted = name(mistake.predicted),
+           .name = images.name(mistake.image),
+           .probability = mistake.probability,
+           .png = encode_png(images.pixels(mistake.image), images.height(), images.width(),
+                             images.channels()),
+           .heat_png = heat_png(model, images, mistake.image, mistake.predicted)});
     }
   }
   const std::string html = html_report(report);

@@ -1190,6 +1190,7 @@ TEST_F(CommandLine, a_training_is_told_to_spreadsheets_tensorboard_and_a_page) {
   const std::string page = file("my report.html");
   EXPECT_CONTAINS(page, "--report 'my report.html'");
   EXPECT_CONTAINS(page, "Confusion matrix");
+  EXPECT_CONTAINS(page, "what spoke for ");
   EXPECT_EQ(page.find("<script"), std::string::npos);
 }
 

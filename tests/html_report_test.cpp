@@ -26,7 +26,8 @@ HtmlReport sample() {
                       .predicted = "cats",
                       .name = "d/\"1\".jpg",
                       .probability = 0.9,
-                      .png = "Man"}};
+                      .png = "Man",
+                      .heat_png = "Ma"}};
   return report;
 }
 
@@ -48,6 +49,7 @@ TEST(HtmlReport, holds_command_curves_matrix_classes_and_mistakes) {
              "<th scope=\"row\">&lt;dogs&gt;</th><td>&ndash;</td><td>0.00&#8239;%</td><td>1</td>");
   EXPECT_HAS(html, "is &lt;dogs&gt;, called cats with 90.00&#8239;%");
   EXPECT_HAS(html, "data:image/png;base64,TWFu\"");
+  EXPECT_HAS(html, "alt=\"what spoke for cats\" src=\"data:image/png;base64,TWE=\"");
 }
 
 TEST(HtmlReport, needs_nothing_from_elsewhere_and_lets_no_name_become_markup) {
