@@ -14,7 +14,7 @@ struct KernelTime {
   std::string layer;  ///< as in the spec: "conv2"
   std::string kernel;  ///< as in Backend: "conv2d_backward_weight"
   std::string shape;  ///< "32 x 64x64x32 -> 64"
-  double seconds;  ///< median of one call
+  double seconds;  ///< of one call, the fastest
   double
       gflop;  ///< multiply-add = 2; for the fused kernels of the convolution alone, as if nothing were skipped
   double gigabytes;  ///< 1e9 bytes that a call must at least read and write: each operand once

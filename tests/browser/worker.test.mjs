@@ -1,4 +1,4 @@
-// A worker whose script did not arrive is started again; one that has failed in another way is not.
+// A worker whose script did not arrive is started again, one that has failed in another way is not; nor does a lost thread hold up all.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { importSource } from './source.mjs';
@@ -59,4 +59,42 @@ test('it gives up after four starts, and at once on an error of the script or af
   ended.patient.terminate();
   context.mock.timers.tick(3000);
   assert.equal(ended.made.length, 1);
+});
+
+const { hedged } = await importSource('web/engine/hedged.ts');
+
+/** Starts that answer when a test says so. */
+function starts() {
+  const begun = [];
+  const attempt = () => new Promise((resolve, reject) => begun.push({ resolve, reject }));
+  return { begun, attempt };
+}
+
+test('a start that says nothing gets another one beside it, and the first answer of any counts', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { begun, attempt } = starts();
+  const result = hedged(attempt, [10, 20], 'too late');
+  context.mock.timers.tick(9);
+  assert.equal(begun.length, 1);
+  context.mock.timers.tick(1);
+  assert.equal(begun.length, 2);
+  begun[0].resolve('the first, late');
+  begun[1].resolve('the second');
+  assert.equal(await result, 'the first, late');
+  context.mock.timers.tick(100);
+  assert.equal(begun.length, 2);
+});
+
+test('a start that fails is not tried again, and one that never answers is given up with a sentence', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const failing = starts();
+  const failed = hedged(failing.attempt, [10, 20], 'too late');
+  failing.begun[0].reject(new Error('no memory'));
+  await assert.rejects(failed, /no memory/);
+  const silent = starts();
+  const given = hedged(silent.attempt, [10, 20], 'too late');
+  context.mock.timers.tick(10);
+  context.mock.timers.tick(20);
+  await assert.rejects(given, /too late/);
+  assert.equal(silent.begun.length, 2);
 });
