@@ -124,7 +124,7 @@ test('names that look like markup stay text in the HTML file and in the card', a
     classes: [name],
     threshold: 0,
     model: Uint8Array.of(1, 2, 3),
-    glue: 'var Module = "</script>"; export default Module;',
+    glue: 'var Module = "</script>"; export{Module as default};',
     wasm: Uint8Array.of(4),
     runtime: 'const s = "<!--";',
   });

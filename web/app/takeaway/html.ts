@@ -33,7 +33,7 @@ meter { grid-column: 1 / -1; width: 100%; height: 1rem; }
 export async function htmlFile(parts: HtmlParts): Promise<string> {
   const { name, about, classes, threshold } = parts;
   // In one document a module cannot import its neighbour: it leaves its export where the next script finds it.
-  const glue = parts.glue.replace(/export default (\w+);?\s*$/, 'globalThis.createPinhole = $1;');
+  const glue = parts.glue.replace(/export\s*\{\s*([\w$]+) as default\s*\};?\s*$/, 'globalThis.createPinhole = $1;');
   if (glue === parts.glue) throw new Error("the engine's module does not end in its export");
   const scripts = [glue, parts.runtime].map(scriptText);
   const hashes = await Promise.all(scripts.map(hashOf));
