@@ -1,5 +1,5 @@
-// npm test: sets up, builds, runs all tests and sums up. Parts can be named: npm test -- native wasm browser webkit
-// WebKit tries the page's core flow. To be named: firefox, the core flow there; firefox-whole, every test of the page there.
+// npm test: sets up, builds, runs all tests and sums up. Parts can be named: npm test -- native wasm browser firefox webkit
+// Firefox and WebKit try the page's core flow. To be named: firefox-whole, every test of the page there.
 // npm run test:asan: the native tests compiled with AddressSanitizer and UndefinedBehaviorSanitizer.
 import { existsSync } from 'node:fs';
 import { build, buildPreset } from './build.mjs';
@@ -105,7 +105,7 @@ main(async () => {
   const named = process.argv.slice(2);
   const unknown = named.find((name) => !(name in parts));
   if (unknown) throw new Failure(`unknown part '${unknown}'; there are: ${Object.keys(parts).join(' ')}`);
-  const names = named.length ? named : ['native', 'wasm', 'browser', 'webkit'];
+  const names = named.length ? named : ['native', 'wasm', 'browser', 'firefox', 'webkit'];
   const needs = new Set(names.flatMap((name) => parts[name].needs));
 
   const others = names.some((name) => /^(firefox|webkit)/.test(name));

@@ -1,4 +1,4 @@
-// A worker whose script did not arrive is started again, one that has failed in another way is not; nor does a lost thread hold up all.
+// A worker whose script did not arrive is started again; one that has failed in another way is not.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { importSource } from './source.mjs';
@@ -6,7 +6,7 @@ import { importSource } from './source.mjs';
 const { PatientWorker } = await importSource('web/engine/patientWorker.ts');
 
 /** Workers that do what a test says, and what happened to them. */
-function watched() {
+function watched(isSign) {
   const made = [];
   const create = () => {
     const worker = { sent: [], isOver: false, postMessage: (one) => worker.sent.push(one) };
@@ -19,6 +19,7 @@ function watched() {
     create,
     (answer) => answers.push(answer),
     (message) => failures.push(message),
+    isSign,
   );
   return { made, answers, failures, patient };
 }
@@ -61,40 +62,24 @@ test('it gives up after four starts, and at once on an error of the script or af
   assert.equal(ended.made.length, 1);
 });
 
-const { hedged } = await importSource('web/engine/hedged.ts');
-
-/** Starts that answer when a test says so. */
-function starts() {
-  const begun = [];
-  const attempt = () => new Promise((resolve, reject) => begun.push({ resolve, reject }));
-  return { begun, attempt };
-}
-
-test('a start that says nothing gets another one beside it, and the first answer of any counts', async (context) => {
+test('one that says it is at work and then stands still is started again, and sent all again; an answer ends the watch', (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] });
-  const { begun, attempt } = starts();
-  const result = hedged(attempt, [10, 20], 'too late');
-  context.mock.timers.tick(9);
-  assert.equal(begun.length, 1);
+  const { made, answers, failures, patient } = watched((message) => message === 'at work');
+  patient.post('a');
+  context.mock.timers.tick(4000);
+  made[0].onmessage({ data: 'at work' });
+  context.mock.timers.tick(4999);
+  assert.equal(made.length, 1);
   context.mock.timers.tick(1);
-  assert.equal(begun.length, 2);
-  begun[0].resolve('the first, late');
-  begun[1].resolve('the second');
-  assert.equal(await result, 'the first, late');
-  context.mock.timers.tick(100);
-  assert.equal(begun.length, 2);
-});
+  assert.deepEqual([made.length, made[0].isOver, made[1].sent], [2, true, ['a']]);
+  context.mock.timers.tick(9999);
+  made[1].onmessage({ data: 'answer' });
+  context.mock.timers.tick(60_000);
+  assert.deepEqual([answers, failures, made.length], [['answer'], [], 2]);
 
-test('a start that fails is not tried again, and one that never answers is given up with a sentence', async (context) => {
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  const failing = starts();
-  const failed = hedged(failing.attempt, [10, 20], 'too late');
-  failing.begun[0].reject(new Error('no memory'));
-  await assert.rejects(failed, /no memory/);
-  const silent = starts();
-  const given = hedged(silent.attempt, [10, 20], 'too late');
-  context.mock.timers.tick(10);
-  context.mock.timers.tick(20);
-  await assert.rejects(given, /too late/);
-  assert.equal(silent.begun.length, 2);
+  // For ever it is not begun anew: on a slow network that would be the fault itself.
+  const still = watched(() => false);
+  still.patient.post('a');
+  for (let i = 0; i < 10; ++i) context.mock.timers.tick(20_000);
+  assert.deepEqual([still.made.length, still.failures], [4, []]);
 });

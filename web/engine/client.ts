@@ -122,6 +122,7 @@ class Connection {
   }
 
   private receive(message: FromWorker): void {
+    if (message.kind === 'loading') return;
     const call = this.pending.get(message.id);
     if (!call) return;
     if (message.kind === 'progress') {

@@ -94,6 +94,7 @@ export function startEngineWorker(): WorkerPort {
     (message) => {
       port.onFailure(message || 'its worker could not be started');
     },
+    ({ kind }) => kind === 'loading',
   );
   const port: WorkerPort = {
     post: (message) => {

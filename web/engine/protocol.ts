@@ -123,4 +123,6 @@ export type Progress =
 export type FromWorker =
   | { kind: 'result'; id: number; gives: Calls[CallName]['gives'] }
   | { kind: 'error'; id: number; message: string }
-  | { kind: 'progress'; id: number; progress: Progress };
+  | { kind: 'progress'; id: number; progress: Progress }
+  /** Said again and again while the engine is loading. */
+  | { kind: 'loading' };

@@ -3,17 +3,10 @@
 import { relaxedSimd, simd, threads as sharedMemory } from 'wasm-feature-detect';
 import type { Core, CoreFactory } from './core.js';
 import { coreCount, messageOf } from './environment.js';
-import { hedged } from './hedged.js';
 import type { Variant } from './types.js';
 
 /** Beyond this, more threads add memory and waiting, not speed, for the sizes of network that are trained here. */
 const mostThreads = 16;
-
-/**
- * Firefox loses one of a page's workers now and then, without a word, and a build with threads would wait for it for ever: after so
- * many milliseconds it is started once more beside, and after as many again done without.
- */
-const threadsPatience: readonly number[] = [12_000, 45_000];
 
 /** Best first; the last one runs wherever the engine runs at all. */
 async function runnableVariants(): Promise<Variant[]> {
@@ -45,22 +38,13 @@ export async function loadCore(wasmUrl: string, forced?: Variant, threads?: numb
     const count = variant === 'simd' ? 1 : (threads ?? Math.min(coreCount(), mostThreads));
     const url = `${wasmUrl}${variant}/pinhole.mjs`;
     try {
-      return { core: await start(url, count), variant, threads: count };
+      const { default: create } = (await import(/* @vite-ignore */ url)) as { default: CoreFactory };
+      return { core: await create({ pthreadPoolSize: count - 1 }), variant, threads: count };
     } catch (error) {
       failures.push(`${url}: ${messageOf(error)}`);
     }
   }
   throw new Error(`cannot load the engine: ${failures.join('; ')}`);
-}
-
-async function start(url: string, threads: number): Promise<Core> {
-  const attempt = async (index: number): Promise<Core> => {
-    // Another address is another module: one that is being waited for cannot be asked for again.
-    const address = index === 0 ? url : `${url}?again=${index}`;
-    const { default: create } = (await import(/* @vite-ignore */ address)) as { default: CoreFactory };
-    return create({ pthreadPoolSize: threads - 1 });
-  };
-  return threads === 1 ? attempt(0) : hedged(attempt, threadsPatience, 'its threads did not start');
 }
 
 function whyNot(variant: Variant, runnable: readonly Variant[]): string {

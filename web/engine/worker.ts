@@ -174,7 +174,8 @@ const answers: Answers = {
   async load({ wasmUrl, variant: forced, threads: wanted, backend: backendName = 'auto' }) {
     if (engine) throw new Error('the engine is loaded already');
     const count = wanted === undefined ? undefined : wholeNumber('threads', wanted, 1, 1);
-    const { core, variant, threads } = await loadCore(wasmUrl, forced, count);
+    const signs = setInterval(() => owner.post({ kind: 'loading' }), 1000);
+    const { core, variant, threads } = await loadCore(wasmUrl, forced, count).finally(() => clearInterval(signs));
     const backend = core.Backend.create(backendName, threads);
     const info: EngineInfo = {
       variant,
