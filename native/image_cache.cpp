@@ -260,28 +260,19 @@ class CachedFolder {
     Descriptor file = open_file(path_, O_RDONLY | O_NONBLOCK);
     if (!usable(file, pool, result.problem)) {
       const fs::path part = path_.native() + ".part";
-      const Descriptor locked = lock(part);
+      Descriptor locked = lock(part);
       // Another program may have written it in the meantime.
       std::string ignored;
       file = open_file(path_, O_RDONLY | O_NONBLOCK);
-      if (!usable(file, pool, ignored)) {
-        result.decoded = true;
-        try {
-          write(locked.get(), part, pool.threads(), progress);
-        } catch (...) {
-          ::unlink(part.c_str());
-          throw;
-        }
-        if (::rename(part.c_str(), path_.c_str()) != 0)
-          throw Error(text(path_.native(), ": cannot write: ", std::strerror(errno)));
-        map(locked.get());
-      } else {
+      if (usable(file, pool, ignored)) {
         ::unlink(part.c_str());
-        map(file.get());
+      } else {
+        result.decoded = true;
+        write(locked.get(), part, pool.threads(), progress);
+        file = std::move(locked);
       }
-    } else {
-      map(file.get());
     }
+    map(file.get());
     fill(result.images, report);
     return result;
   }
@@ -383,8 +374,21 @@ class CachedFolder {
     }
   }
 
+  /// Fills the temporary file and gives it its name; takes it away when that fails.
   void write(int descriptor, const fs::path& part, int threads,
              const std::function<void(std::size_t, std::size_t)>& progress) {
+    try {
+      write_contents(descriptor, part, threads, progress);
+      if (::rename(part.c_str(), path_.c_str()) != 0)
+        throw Error(text(path_.native(), ": cannot write: ", std::strerror(errno)));
+    } catch (...) {
+      ::unlink(part.c_str());
+      throw;
+    }
+  }
+
+  void write_contents(int descriptor, const fs::path& part, int threads,
+                      const std::function<void(std::size_t, std::size_t)>& progress) {
     const std::size_t total = folder_.samples.size();
     ::unlink(path_.c_str());  // of no use, and perhaps the room that the new one needs
     if (::ftruncate(descriptor, 0) != 0)
@@ -410,8 +414,7 @@ class CachedFolder {
         ++header_.images;
       } else {
         // Not the file's fault: next time it is tried again.
-        if (sample.reason.starts_with("not enough memory"))
-          records_[i].signature = {}, records_[i].path = 0;
+        if (sample.lacked_memory) records_[i] = {.reason = sample.reason.size()};
         reasons_ += sample.reason;
       }
       if (progress) progress(i + 1, total);

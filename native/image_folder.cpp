@@ -147,6 +147,7 @@ DecodedSample decode_sample(const fs::path& path, int height, int width, int cha
       sample.reason.erase(0, prefix.size());
   } catch (const std::bad_alloc&) {
     sample.reason = "not enough memory to decode it";
+    sample.lacked_memory = true;
   } catch (...) {
     sample.failure = std::current_exception();
   }

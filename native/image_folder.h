@@ -40,7 +40,8 @@ struct LoadReport {
 struct DecodedSample {
   std::vector<std::uint8_t> pixels;
   std::string reason;  // why the file is to be skipped, without its path
-  std::exception_ptr failure;  // not the file's fault
+  bool lacked_memory = false;  // the reason is not the file's fault
+  std::exception_ptr failure;  // nor is this, and it ends the reading
   std::uint64_t content = 0;  // a hash of the file, where it could be read
 };
 

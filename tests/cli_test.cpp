@@ -179,6 +179,24 @@ class CommandLine : public testing::Test {
   fs::path path(const std::string& name) const { return folder_ / name; }
   std::string file(const std::string& name) const { return read_text(path(name)); }
 
+  /// Expects `is_good` with a file system of 64 KiB in the folder "disk": in a child, because a mount namespace cannot be left again.
+  template <class IsGood>
+  void on_a_small_disk(const IsGood& is_good) {
+    const pid_t child = fork();
+    if (child == 0) {
+      fs::create_directory(path("disk"));
+      const bool mounted = unshare(CLONE_NEWNS) == 0 &&
+                           mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                           mount("tmpfs", path("disk").c_str(), "tmpfs", 0, "size=64k") == 0;
+      _exit(!mounted ? 2 : is_good() ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+      GTEST_SKIP() << "mounting a small disk needs root";
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+
   Process start(const std::string& name, std::vector<std::string> arguments,
                 Process::Setup setup = {}) {
     arguments.insert(arguments.begin(), program(name));
@@ -752,14 +770,7 @@ TEST_F(CommandLine, a_full_disk_leaves_the_old_file_and_says_so) {
 
 TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
   make_colours("colours");
-  // A file system of 64 KiB of our own, in a child because a mount namespace cannot be left again.
-  const pid_t child = fork();
-  if (child == 0) {
-    fs::create_directory(path("disk"));
-    const bool mounted = unshare(CLONE_NEWNS) == 0 &&
-                         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                         mount("tmpfs", path("disk").c_str(), "tmpfs", 0, "size=64k") == 0;
-    if (!mounted) _exit(2);
+  on_a_small_disk([&] {
     write_text(path("disk/m"), "what was there before");
     const Result early = train(
         {"--data", "colours", "--model", "multiclass_cnn", "--out", "disk/m", "--epochs", "1"});
@@ -771,13 +782,8 @@ TEST_F(CommandLine, a_disk_too_small_for_the_model_is_found_before_training) {
                       lines_of(early.err).size() == 1 && late.exit_code == 1 &&
                       lines_of(late.err).size() == 1 && file("disk/m") == "what was there before";
     if (!good) std::cerr << early.err << late.exit_code << late.err << late.out;
-    _exit(good ? 0 : 1);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-    GTEST_SKIP() << "mounting a small disk needs root";
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return good;
+  });
 }
 
 TEST_F(CommandLine, a_training_from_a_cache_saves_the_bytes_of_one_without) {
@@ -804,27 +810,15 @@ TEST_F(CommandLine, a_training_from_a_cache_saves_the_bytes_of_one_without) {
 
 TEST_F(CommandLine, a_disk_too_small_for_the_decoded_images_gets_a_sentence) {
   make_colours("colours");
-  // As above.
-  const pid_t child = fork();
-  if (child == 0) {
-    fs::create_directory(path("disk"));
-    const bool mounted = unshare(CLONE_NEWNS) == 0 &&
-                         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                         mount("tmpfs", path("disk").c_str(), "tmpfs", 0, "size=64k") == 0;
-    if (!mounted) _exit(2);
+  on_a_small_disk([&] {
     const Result result = train({"--data", "colours", "--model", "multiclass_cnn", "--out", "m",
                                  "--cache-mb", "1", "--cache-dir", "disk"});
     const bool good = result.exit_code == 1 && lines_of(result.err).size() == 1 &&
                       result.err.find("disk: the decoded images take") != std::string::npos &&
                       fs::is_empty(path("disk"));
     if (!good) std::cerr << result.exit_code << result.err << result.out;
-    _exit(good ? 0 : 1);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-    GTEST_SKIP() << "mounting a small disk needs root";
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return good;
+  });
 }
 
 TEST_F(CommandLine, an_output_that_cannot_be_written_is_found_before_training) {

@@ -7,13 +7,13 @@ import { chosenSettings, engineState, isBusy, settings, type OptimizerName, type
 import { AugmentationChoice } from './AugmentationChoice';
 import { ModelChoice } from './ModelChoice';
 
-const optimizers: readonly { readonly id: OptimizerName; readonly name: string }[] = [
+const optimizers: readonly Choosable<OptimizerName>[] = [
   { id: 'adam', name: 'Adam' },
   { id: 'adamw', name: 'AdamW' },
   { id: 'sgd', name: 'SGD' },
 ];
 
-const schedules: readonly { readonly id: ScheduleName; readonly name: string; readonly about: string }[] = [
+const schedules: readonly Choosable<ScheduleName>[] = [
   { id: 'constant', name: 'Constant', about: 'The rate stays' },
   { id: 'cosine', name: 'Cosine', about: 'The rate falls to 0' },
   { id: 'one_cycle', name: 'One-cycle', about: 'The rate rises, then falls' },
@@ -31,42 +31,22 @@ export function AdvancedSettings(): JSX.Element {
         <NumberField setting="epochs" label="Epochs" hint="Passes over the training images" step="1" />
         <NumberField setting="batchSize" label="Batch size" hint="Images in one step" step="1" />
         <NumberField setting="learningRate" label="Learning rate" hint="Smaller is slower and steadier" step="any" />
-        <div class="field">
-          <label for="optimizer">Optimizer</label>
-          <select
-            id="optimizer"
-            value={chosen.optimizer}
-            disabled={isBusy.value}
-            onChange={(event) => changeSettings({ optimizer: event.currentTarget.value as OptimizerName })}
-          >
-            {optimizers.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </div>
+        <Choice
+          id="optimizer"
+          label="Optimizer"
+          value={chosen.optimizer}
+          among={optimizers}
+          onChange={(optimizer) => changeSettings({ optimizer })}
+        />
         {chosen.optimizer === 'sgd' && <NumberField setting="momentum" label="Momentum" hint="Of SGD" step="any" />}
         <NumberField setting="weightDecay" label="Weight decay" hint="0 is none" step="any" />
-        <div class="field">
-          <label for="schedule">Schedule</label>
-          <select
-            id="schedule"
-            value={chosen.schedule}
-            disabled={isBusy.value}
-            aria-describedby="schedule-hint"
-            onChange={(event) => changeSettings({ schedule: event.currentTarget.value as ScheduleName })}
-          >
-            {schedules.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-          <span id="schedule-hint" class="soft small">
-            {schedules.find(({ id }) => id === chosen.schedule)?.about}
-          </span>
-        </div>
+        <Choice
+          id="schedule"
+          label="Schedule"
+          value={chosen.schedule}
+          among={schedules}
+          onChange={(schedule) => changeSettings({ schedule })}
+        />
         {chosen.schedule !== 'one_cycle' && (
           <NumberField setting="warmupEpochs" label="Warm-up" hint="Epochs in which the rate rises" step="any" />
         )}
@@ -100,6 +80,47 @@ export function AdvancedSettings(): JSX.Element {
         >
           Back to the defaults
         </button>
+      )}
+    </div>
+  );
+}
+
+interface Choosable<Id extends string> {
+  readonly id: Id;
+  readonly name: string;
+  readonly about?: string;
+}
+
+interface ChoiceProperties<Id extends string> {
+  readonly id: string;
+  readonly label: string;
+  readonly value: Id;
+  readonly among: readonly Choosable<Id>[];
+  readonly onChange: (value: Id) => void;
+}
+
+function Choice<Id extends string>({ id, label, value, among, onChange }: ChoiceProperties<Id>): JSX.Element {
+  const about = among.find((one) => one.id === value)?.about;
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <select
+        id={id}
+        value={value}
+        disabled={isBusy.value}
+        aria-describedby={about && `${id}-hint`}
+        onChange={(event) => onChange(event.currentTarget.value as Id)}
+      >
+        {among.map((one) => (
+          <option key={one.id} value={one.id}>
+            {one.name}
+          </option>
+        ))}
+      </select>
+      {about && (
+        <span id={`${id}-hint`} class="soft small">
+          {about}
+        </span>
       )}
     </div>
   );
