@@ -19,6 +19,7 @@ import {
   torchRunner,
 } from './columns.mjs';
 import { judgeGoals } from './goals.mjs';
+import { measurePage } from './page_times.mjs';
 import { fetchPeers, installed, modules } from './peers.mjs';
 import { htmlReport, printGoals, printKernels, printOthers, printSpeed } from './report.mjs';
 import { serveFolders } from './server.mjs';
@@ -28,13 +29,13 @@ const help = `npm run bench -- [OPTIONS]
   --quick            fewer and shorter rounds, smaller batches for the peers that take seconds a step
   --rows A,B         rows whose name contains one of these: ${rows.map(({ name }) => name).join(' ')}
   --columns A,B      columns whose name contains one of these: ${columns.map(({ name }) => name).join(' ')}
-  --parts A,B        of: speed kernels memory loading (default: all)
+  --parts A,B        of: speed kernels memory loading page (default: all)
   --rounds N         rounds (default 5, quick 3)
   --no-build         measures what is built, as it is
   --seconds S        seconds a column is measured in each round (default 0.5, quick 0.25)
 `;
 
-const parts = ['speed', 'kernels', 'memory', 'loading'];
+const parts = ['speed', 'kernels', 'memory', 'loading', 'page'];
 const photoFolder = path.join(root, 'web/public/samples/photos');
 const outFolder = path.join(root, 'build/bench');
 
@@ -458,7 +459,7 @@ function save(results) {
 
 async function buildAll() {
   await setUp('native', 'wasm', 'web');
-  await build('native', 'wasm', 'engine');
+  await build('native', 'wasm', 'engine', 'web');
   heading('Building the bench');
   const targets = [
     ['native', 'native_bench'],
@@ -533,6 +534,10 @@ main(async () => {
     if (options.parts.includes('kernels')) results.kernels = await measureKernels(machine, options);
     if (options.parts.includes('memory')) results.memory = await measureMemory(machine);
     if (options.parts.includes('loading')) results.loading = await measureLoading(machine, options);
+    if (options.parts.includes('page') && machine.browser) {
+      heading('The page: until it can be used, and from the drop of 100 photos to a result');
+      results.page = await measurePage(options).catch((error) => ({ gap: message(error) }));
+    }
     results.download = downloadBytes();
     results.loadAtEnd = load();
     results.minutes = (Date.now() - begin) / 60000;

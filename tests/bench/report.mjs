@@ -1,6 +1,7 @@
 // Shows the results: tables for the terminal, and one HTML file with charts that needs nothing else.
 import { heading } from '../../scripts/lib.mjs';
 import { columns, networkList, rows } from './columns.mjs';
+import { isUpperLimit } from './goals.mjs';
 
 const titleOf = Object.fromEntries(columns.map(({ name, title }) => [name, title]));
 
@@ -112,7 +113,7 @@ export function printKernels({ kernels = [] }) {
   }
 }
 
-export function printOthers({ memory, loading, download }) {
+export function printOthers({ memory, loading, page, download }) {
   if (memory) {
     heading('Peak memory of training above the images, MB');
     printTable(
@@ -129,17 +130,28 @@ export function printOthers({ memory, loading, download }) {
       ]),
     );
   }
-  const { engine, page } = download;
+  if (page) {
+    heading('The page in Chromium, s');
+    const seconds = ({ median, lowest, highest }) => [median, lowest, highest].map((value) => value.toFixed(2));
+    const titles = { interactive: 'can be used', engine: 'engine is ready', result: '100 photos, drop to result' };
+    printTable(
+      page.gap
+        ? [[page.gap]]
+        : Object.entries(page).map(([name, times]) => {
+            const [middle, low, high] = seconds(times);
+            return [titles[name], middle, `${low} to ${high}`];
+          }),
+    );
+  }
+  const { engine, page: own } = download;
   if (!engine) return;
   heading('Download, KB gzipped');
-  console.log(
-    `    engine ${number(engine / 1e3)}${page ? `, page ${number(page / 1e3)}` : ' (the page is not built)'}`,
-  );
+  console.log(`    engine ${number(engine / 1e3)}${own ? `, page ${number(own / 1e3)}` : ' (the page is not built)'}`);
 }
 
 const goalLine = ({ title, target, unit, measured, reached }) => [
   title,
-  `${/B$|ms/.test(unit) ? 'under' : 'at least'} ${target} ${unit}`,
+  `${isUpperLimit(unit) ? 'under' : 'at least'} ${target} ${unit}`,
   measured === undefined ? 'not measured' : `${number(measured)} ${unit}`,
   reached === undefined ? '' : reached ? 'reached' : 'MISSED',
 ];

@@ -1,6 +1,6 @@
 // Step 1 of the page: every way that images come in, what classes can do, and that all of it is there again after a reload.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
@@ -109,6 +109,30 @@ test('a class that is renamed keeps the trained model, which then says the new n
   await page.getByLabel('Open a model file').setInputFiles(saved);
   await page.getByText(/From renamed\.safetensors/).waitFor();
   assert.deepEqual(await classify(page, photo), { ...others, instruments: tools });
+  await close();
+});
+
+test('an import is cancelled: what was read until then stays, and one undo takes it away', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const many = mkdtempSync(path.join(scratch, 'many-'));
+  for (const name of ['first', 'second']) {
+    mkdirSync(path.join(many, name));
+    for (let i = 0; i < 1500; ++i) writeFileSync(path.join(many, name, `${i}.ppm`), `P6 8 8 255\n${'abc'.repeat(64)}`);
+  }
+  await page.getByLabel('Choose a folder').setInputFiles(many);
+  const progress = page.getByRole('progressbar', { name: 'Images read' });
+  await progress.waitFor();
+  assert.equal(await progress.getAttribute('aria-valuemax'), '3000');
+  await page.waitForFunction(() => document.querySelectorAll('[data-class-card] img').length > 0);
+  await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+  const said = page.getByText(/^[\d,]+ images? added before you cancelled\./).first();
+  await said.waitFor();
+  const added = Number(/^[\d,]+/.exec(await said.innerText())[0].replace(',', ''));
+  assert.ok(added >= 1 && added < 3000, `${added} images were added`);
+  await page.getByText(`${added.toLocaleString('en')} images in `).first().waitFor();
+  assert.equal(await progress.count(), 0);
+  await undo(page);
+  await page.getByRole('heading', { name: 'Drop a folder of photos here' }).waitFor();
   await close();
 });
 

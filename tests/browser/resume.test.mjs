@@ -118,6 +118,22 @@ test(
   },
 );
 
+test('what the page calls trained is kept: a page that is reloaded that very moment has all of it', limit, async () => {
+  const { page, close } = await begun();
+  await page.evaluate(() => {
+    new MutationObserver(() => {
+      if (document.querySelector('#train').textContent.includes('Trained in')) location.reload();
+    }).observe(document.querySelector('#train'), { childList: true, subtree: true, characterData: true });
+  });
+  await page.waitForEvent('load', { timeout: 120_000 });
+  await engineReady(page);
+  await page.getByRole('region', { name: 'Model in use' }).waitFor();
+  assert.deepEqual(await numbers(page), whole);
+  assert.equal(await offer(page).count(), 0);
+  await page.getByText(/^Trained in/).waitFor();
+  await close();
+});
+
 test(
   'a page that dies in mid-training has its training back in the next one',
   { ...limit, ...onlyInChromium('no other driver kills a page') },

@@ -2,7 +2,7 @@
 import type { Model, Pinhole } from '../../engine/index';
 import { engine } from '../engine';
 import { inputInWords } from '../models';
-import { keepModel } from '../store/project';
+import { keepModel, type Kept } from '../store/project';
 import { currentModel, type CurrentModel } from '../state';
 import { announce } from './announce';
 import { forgetPredictions } from './classify';
@@ -16,15 +16,14 @@ export function modelInUse(): Model | null {
   return model;
 }
 
+/** `changes`: what becomes true of the project together with it, kept in one go. */
 export async function adoptModel(
   next: Model,
   { origin, fileName }: Pick<CurrentModel, 'origin' | 'fileName'>,
+  changes: Partial<Kept> = {},
 ): Promise<void> {
-  const before = model;
-  model = next;
-  forgetPredictions();
   const { name, classes, input, parameters } = next.summary();
-  currentModel.value = {
+  const about: CurrentModel = {
     name,
     classes,
     input: inputInWords(input),
@@ -35,7 +34,11 @@ export async function adoptModel(
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,
   };
-  await keepModel(next);
+  await keepModel(next, { ...changes, currentModel: about });
+  const before = model;
+  model = next;
+  forgetPredictions();
+  currentModel.value = about;
   if (before && before !== next) await before.dispose();
 }
 

@@ -125,11 +125,16 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
       report.value = await reportOf(model, val, learned, chosen);
       model.training = { ...model.training, ...recordOf(report.value) };
     }
-    await adoptModel(model, { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` });
+    const ended = stopped ? 'stopped' : 'finished';
+    await adoptModel(
+      model,
+      { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` },
+      { phase: ended },
+    );
+    phase.value = ended;
     if (kept) renameInModel(newNames(learned));
     // Not before the model is kept: a page that ends in between would have neither.
     if (!stopped || diverged.value) keptTraining.value = null;
-    phase.value = stopped ? 'stopped' : 'finished';
     announce(
       `${stopped ? 'Training was stopped' : 'Training has finished'}.${report.value ? ` Validation accuracy ${percent(report.value.accuracy)}.` : ''}`,
     );

@@ -1,7 +1,7 @@
 // Keeps the project between visits: everything but the pictures in IndexedDB, whose writes are whole or not at all, so that a tab
 // that crashes leaves the last state. One tab at a time holds the project; another works on its own, in memory.
 import { batch, effect } from '@preact/signals';
-import { clear, createStore, del, get, set, type UseStore } from 'idb-keyval';
+import { clear, createStore, del, get, set, setMany, type UseStore } from 'idb-keyval';
 import type { Model } from '../../engine/index';
 import { messageOf } from '../actions/errors';
 import { specFor } from '../models';
@@ -57,15 +57,16 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
       throw new Error('this browser has no private file system for pages');
     if (!(await isOurs())) throw new Error('the project is open in another tab; what you do in this one is not kept');
     database = createStore('pinhole', 'project');
-    const [saved, file, training] = await Promise.all([
+    const [project, file, training] = await Promise.all([
       get<SavedProject>('project', database),
       get<Uint8Array>('model', database),
       get<SavedTraining>('training', database),
     ]);
-    const known = saved?.format === projectFormat ? saved : undefined;
+    const known = project?.format === projectFormat ? project : undefined;
     await openWith(true, known);
     if (known) restore(known);
-    if (known && training?.format === projectFormat) restoreTraining(training.training);
+    // One that has finished was to be deleted next.
+    if (known && known.phase !== 'finished' && training?.format === projectFormat) restoreTraining(training.training);
     if (file && known?.currentModel) model = { file, about: known.currentModel };
     startSaving();
   } catch (error) {
@@ -171,8 +172,12 @@ async function save(): Promise<void> {
   if (!project) return;
   await writing(async (into) => {
     await flushPictures();
-    await set('project', { ...project, format: projectFormat, nextId: nextId() } satisfies SavedProject, into);
+    await set('project', saved(project), into);
   });
+}
+
+function saved(project: Kept): SavedProject {
+  return { ...project, format: projectFormat, nextId: nextId() };
 }
 
 async function writing(write: (into: UseStore) => Promise<void>): Promise<void> {
@@ -185,9 +190,17 @@ async function writing(write: (into: UseStore) => Promise<void>): Promise<void> 
   }
 }
 
-/** The model that classifies, to be there again after a reload. */
-export function keepModel(model: Model): Promise<void> {
-  return writing(async (into) => set('model', await model.save(), into));
+/** The model that classifies, to be there again after a reload, with the project it belongs to: as it is now, but for `changes`. */
+export function keepModel(model: Model, changes: Partial<Kept> = {}): Promise<void> {
+  return writing(async (into) => {
+    const file = await model.save();
+    await flushPictures();
+    const entries: [string, unknown][] = [
+      ['model', file],
+      ['project', saved({ ...keptNow(), ...changes })],
+    ];
+    await setMany(entries, into);
+  });
 }
 
 let unwrittenTraining: state.KeptTraining | null | undefined;
