@@ -1,4 +1,4 @@
-// Classifying as a user does it, in Chromium: pasted pictures, many at once, the camera, and "not sure".
+// Classifying as a user does it: pasted pictures, many at once, the camera, and "not sure".
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import {
   launch,
   onlyInChromium,
   openPage,
+  pasteOn,
   photoFolder,
   samples,
   shownProbabilities,
@@ -171,16 +172,9 @@ test('a pasted picture gives what the same file gives', limit, async () => {
   const { page, close } = await withModel();
   const file = path.join(samples, 'tools/plier1.jpg');
   const expected = await classify(page, file);
-  const bytes = readFileSync(file).toString('base64');
-  await page.getByRole('region', { name: 'Classify', exact: true }).focus();
-  await page.evaluate((base64) => {
-    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    const clipboardData = new DataTransfer();
-    clipboardData.items.add(new File([data], 'pasted.jpg', { type: 'image/jpeg' }));
-    document.activeElement.dispatchEvent(
-      new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }),
-    );
-  }, bytes);
+  const region = page.getByRole('region', { name: 'Classify', exact: true });
+  await region.focus();
+  await pasteOn(region, file, 'pasted.jpg');
   await resultOf(page).getByRole('img', { name: 'pasted.jpg', exact: true }).waitFor();
   assert.deepEqual(await shownProbabilities(page), expected);
   await close();

@@ -6,7 +6,17 @@ import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { zipSync } from 'fflate';
 import { serve } from '../../scripts/serve.mjs';
-import { classify, dropOn, engineReady, launch, openPage, photoFolder, samples, shownProbabilities } from './page.mjs';
+import {
+  classify,
+  dropOn,
+  engineReady,
+  launch,
+  openPage,
+  pasteOn,
+  photoFolder,
+  samples,
+  shownProbabilities,
+} from './page.mjs';
 
 const limit = { timeout: 90_000 };
 
@@ -129,7 +139,10 @@ test('an import is cancelled: what was read until then stays, and one undo takes
   await said.waitFor();
   const added = Number(/^[\d,]+/.exec(await said.innerText())[0].replace(',', ''));
   assert.ok(added >= 1 && added < 3000, `${added} images were added`);
-  await page.getByText(`${added.toLocaleString('en')} images in `).first().waitFor();
+  await page
+    .getByText(`${added.toLocaleString('en')} images in `)
+    .first()
+    .waitFor();
   assert.equal(await progress.count(), 0);
   await undo(page);
   await page.getByRole('heading', { name: 'Drop a folder of photos here' }).waitFor();
@@ -203,24 +216,14 @@ test(
   limit,
   async () => {
     const { page, close } = await openPage(browser, server.url);
-    const paste = (target) =>
-      target.evaluate(
-        async (element, { bytes }) => {
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([new Uint8Array(bytes)], 'image.jpg', { type: 'image/jpeg' }));
-          element.dispatchEvent(
-            new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true }),
-          );
-        },
-        { bytes: [...readFileSync(path.join(samples, 'tools/plier1.jpg'))] },
-      );
-    await paste(page.locator('body'));
+    const paste = () => pasteOn(page.locator('body'), path.join(samples, 'tools/plier1.jpg'), 'image.jpg');
+    await paste();
     await page.getByText('1 image in 1 class').waitFor();
     await page.getByRole('button', { name: 'Add a class' }).click();
     await page.keyboard.type('pliers');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Delete pliers' }).focus();
-    await paste(page.locator('body'));
+    await paste();
     await page.getByText('2 images in 2 classes').waitFor();
     assert.equal(await photosOf(page, 'pliers').count(), 1);
 

@@ -39,9 +39,12 @@ export const browserArguments = [
   '--disable-quic',
 ];
 
-/** `camera`: with a camera that shows a moving test picture, and nobody is asked for leave to use it. */
-export async function launch({ camera = false } = {}) {
-  if (browserName === 'firefox') return launchFirefox(camera);
+/**
+ * `camera`: with a camera that shows a moving test picture, and nobody is asked for leave to use it. `reducedMotion`: as the system
+ * asks for it, where a page of its own cannot be told (Firefox).
+ */
+export async function launch({ camera = false, reducedMotion = false } = {}) {
+  if (browserName === 'firefox') return launchFirefox({ camera, reducedMotion });
   if (browserName === 'webkit') return launchWebKit();
   assert.ok(existsSync(executablePath), `no Chromium at ${executablePath}; PINHOLE_CHROMIUM says where it is`);
   const cameraArguments = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
@@ -49,15 +52,16 @@ export async function launch({ camera = false } = {}) {
 }
 
 /** Firefox as it is installed, over WebDriver BiDi. */
-async function launchFirefox(camera) {
+async function launchFirefox({ camera, reducedMotion }) {
   const executable = process.env.PINHOLE_FIREFOX ?? '/usr/bin/firefox-esr';
   assert.ok(existsSync(executable), `no Firefox at ${executable}; PINHOLE_FIREFOX says where it is`);
   const browser = await firefox.launch({
     channel: 'moz-firefox',
     executablePath: executable,
-    firefoxUserPrefs: camera
-      ? { 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true }
-      : {},
+    firefoxUserPrefs: {
+      ...(camera && { 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true }),
+      ...(reducedMotion && { 'ui.prefersReducedMotion': 1 }),
+    },
   });
   // Playwright sends this for every page, and the present ESR does not know it yet. Dark and light are tested in Chromium.
   const session = Object.getPrototypeOf(browser._connection.toImpl(browser)._browserSession);
@@ -87,10 +91,15 @@ async function launchFirefox(camera) {
     return given;
   };
   const { fill, setInputFiles } = locator;
-  // What is in a number field stays there, before what is filled in.
   locator.fill = async function (text, options) {
-    if ((await this.getAttribute('type')) === 'number') await fill.call(this, '', options);
-    return fill.call(this, text, options);
+    const type = await this.getAttribute('type');
+    // What is in a number field stays there, before what is filled in.
+    if (type === 'number') await fill.call(this, '', options);
+    if (type !== 'text') return fill.call(this, text, options);
+    // Text that is put into a field is no change to this Firefox; what is typed is.
+    await this.selectText(options);
+    await this.press('Delete', options);
+    return this.pressSequentially(text, options);
   };
   // Elements found by role in the page's own world, all at once, end the process of this Firefox; one by one they do not.
   locator.evaluateAll = async function (body, argument) {
@@ -174,6 +183,22 @@ async function dropFiles(target, paths) {
     for (const type of ['dragenter', 'dragover', 'drop'])
       element.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
   }, files);
+}
+
+/** Pastes a picture where the locator is, as if it had been copied under the given name. */
+export async function pasteOn(target, file, name) {
+  await target.evaluate(
+    (element, given) => {
+      const clipboardData = new DataTransfer();
+      const bytes = Uint8Array.from(atob(given.base64), (letter) => letter.charCodeAt(0));
+      clipboardData.items.add(new File([bytes], given.name, { type: 'image/jpeg' }));
+      const event = new ClipboardEvent('paste', { bubbles: true, cancelable: true });
+      // Firefox makes no such event with files in it.
+      Object.defineProperty(event, 'clipboardData', { value: clipboardData });
+      element.dispatchEvent(event);
+    },
+    { base64: readFileSync(file).toString('base64'), name },
+  );
 }
 
 /** The probabilities on the screen: { label: probability }. */

@@ -47,15 +47,29 @@ async function begun() {
   return opened;
 }
 
-/** In the middle of the training, when some of it has been written. */
+/** In the middle of the training, when some epochs of it have been written. */
 async function inTheMiddle(page) {
-  await page.waitForFunction(() => {
-    const [, epoch] = /^Epoch (\d+) of/.exec(document.querySelector('#train .panel__summary')?.textContent ?? '') ?? [];
-    return Number(epoch) >= 4;
-  });
-  await page.waitForTimeout(500);
+  while ((await epochsWritten(page)) < 1) await page.waitForTimeout(50);
   assert.ok(await page.getByRole('button', { name: 'Pause' }).isVisible(), 'the training was over too soon');
 }
+
+const epochsWritten = (page) =>
+  page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const opening = indexedDB.open('pinhole');
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => {
+          const database = opening.result;
+          const reading = database.transaction('project').objectStore('project').get('training');
+          reading.onerror = () => reject(reading.error);
+          reading.onsuccess = () => {
+            database.close();
+            resolve(reading.result?.training.history.epochs.length ?? 0);
+          };
+        };
+      }),
+  );
 
 async function finished(page) {
   await page.getByText(/^Trained in/).waitFor({ timeout: 120_000 });

@@ -16,7 +16,7 @@ export function modelInUse(): Model | null {
   return model;
 }
 
-/** `changes`: what becomes true of the project together with it, kept in one go. */
+/** `changes`: what becomes true of the project together with it, in one go. */
 export async function adoptModel(
   next: Model,
   { origin, fileName }: Pick<CurrentModel, 'origin' | 'fileName'>,
@@ -34,11 +34,10 @@ export async function adoptModel(
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,
   };
-  await keepModel(next, { ...changes, currentModel: about });
   const before = model;
   model = next;
   forgetPredictions();
-  currentModel.value = about;
+  await keepModel(next, { ...changes, currentModel: about });
   if (before && before !== next) await before.dispose();
 }
 

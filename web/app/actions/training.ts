@@ -125,13 +125,11 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
       report.value = await reportOf(model, val, learned, chosen);
       model.training = { ...model.training, ...recordOf(report.value) };
     }
-    const ended = stopped ? 'stopped' : 'finished';
     await adoptModel(
       model,
       { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` },
-      { phase: ended },
+      { phase: stopped ? 'stopped' : 'finished' },
     );
-    phase.value = ended;
     if (kept) renameInModel(newNames(learned));
     // Not before the model is kept: a page that ends in between would have neither.
     if (!stopped || diverged.value) keptTraining.value = null;

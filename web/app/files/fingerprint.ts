@@ -13,25 +13,57 @@ export function exactPrint(bytes: Uint8Array): string {
   return (2 ** 32 * (b & 0x1fffff) + (a >>> 0)).toString(36);
 }
 
+/** What the core made of a picture: height * width * channels bytes, 1 channel (grey) or 3 (RGB). */
+export interface Pixels {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
 /** The side of the small grey picture that a look is made of. */
-export const lookSide = 9;
+const side = 9;
 
 /**
  * A difference hash in both directions (dHash): 128 bits that say for a small grey picture of 9x9 whether each point is
- * lighter than its neighbour to the right and the one below. `rgba`: lookSide * lookSide * 4 bytes. Gives hexadecimal digits.
+ * lighter than its neighbour to the right and the one below. Made of the core's pixels, so that every browser gives the same.
+ * Gives hexadecimal digits.
  */
-export function lookOf(rgba: Uint8ClampedArray): string {
-  const grey = Array.from(
-    { length: lookSide * lookSide },
-    (_, i) => rgba[i * 4]! * 0.299 + rgba[i * 4 + 1]! * 0.587 + rgba[i * 4 + 2]! * 0.114,
-  );
+export function lookOf(pixels: Pixels): string {
+  const grey = shrunk(pixels);
   let bits = '';
-  for (let y = 0; y + 1 < lookSide; ++y) {
-    for (let x = 0; x + 1 < lookSide; ++x) {
-      const here = grey[y * lookSide + x]!;
-      bits += here > grey[y * lookSide + x + 1]! ? '1' : '0';
-      bits += here > grey[(y + 1) * lookSide + x]! ? '1' : '0';
+  for (let y = 0; y + 1 < side; ++y) {
+    for (let x = 0; x + 1 < side; ++x) {
+      const here = grey[y * side + x]!;
+      bits += here > grey[y * side + x + 1]! ? '1' : '0';
+      bits += here > grey[(y + 1) * side + x]! ? '1' : '0';
     }
   }
   return bits.replace(/.{4}/g, (four) => Number.parseInt(four, 2).toString(16));
+}
+
+/** Grey, side * side: each point the mean of the area that it covers. */
+function shrunk({ data, width, height, channels }: Pixels): Float64Array {
+  const grey = new Float64Array(side * side);
+  const [acrossWeights, downWeights] = [sharesOf(width), sharesOf(height)];
+  for (let y = 0; y < height; ++y) {
+    for (let x = 0; x < width; ++x) {
+      const at = (y * width + x) * channels;
+      const value = channels === 1 ? data[at]! : data[at]! * 0.299 + data[at + 1]! * 0.587 + data[at + 2]! * 0.114;
+      for (const [row, down] of downWeights[y]!)
+        for (const [column, across] of acrossWeights[x]!) grey[row * side + column]! += value * down * across;
+    }
+  }
+  return grey;
+}
+
+/** For each of `size` pixels in a line, the points it belongs to (one, or two at a border) and the share of each of them it makes up. */
+function sharesOf(size: number): (readonly [point: number, share: number])[][] {
+  return Array.from({ length: size }, (_, i) => {
+    const [from, to] = [(i * side) / size, ((i + 1) * side) / size];
+    const shares: [number, number][] = [];
+    for (let point = Math.floor(from); point < to && point < side; ++point)
+      shares.push([point, Math.min(to, point + 1) - Math.max(from, point)]);
+    return shares;
+  });
 }

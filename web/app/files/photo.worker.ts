@@ -1,18 +1,13 @@
 // Makes of one file what is kept beside its pixels: a thumbnail, the picture to look at, and its fingerprints.
-import { exactPrint, lookOf, lookSide } from './fingerprint';
+import { exactPrint, lookOf, type Pixels } from './fingerprint';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface PhotoRequest {
   readonly id: number;
   readonly file: Blob;
-  /** What the core read: drawn when the browser does not know the file's format. */
-  readonly pixels: {
-    readonly data: Uint8Array;
-    readonly width: number;
-    readonly height: number;
-    readonly channels: number;
-  };
+  /** What the core read: looked at, and drawn when the browser does not know the file's format. */
+  readonly pixels: Pixels;
 }
 
 export interface PhotoParts {
@@ -41,7 +36,6 @@ async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
     // The thumbnail covers its square; what overhangs is cut.
     const cover = thumbnailSide / Math.min(width, height);
     const thumbnail = drawn(bitmap, thumbnailSide, thumbnailSide, width * cover, height * cover);
-    const look = drawn(bitmap, lookSide, lookSide, lookSide, lookSide);
     const fit = Math.min(1, longestSide / Math.max(width, height));
     const [smallWidth, smallHeight] = [Math.ceil(width * fit), Math.ceil(height * fit)];
     return {
@@ -51,7 +45,7 @@ async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
           ? original
           : await jpegOf(drawn(bitmap, smallWidth, smallHeight, smallWidth, smallHeight).canvas, 0.92),
       exact: exactPrint(original),
-      look: lookOf(look.getImageData(0, 0, lookSide, lookSide).data),
+      look: lookOf(pixels),
     };
   } finally {
     bitmap.close();
@@ -79,7 +73,7 @@ async function jpegOf(canvas: OffscreenCanvas, quality: number): Promise<Bytes> 
   return new Uint8Array(await (await canvas.convertToBlob({ type: 'image/jpeg', quality })).arrayBuffer());
 }
 
-function asImageData({ data, width, height, channels }: PhotoRequest['pixels']): ImageData {
+function asImageData({ data, width, height, channels }: Pixels): ImageData {
   const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
   for (let i = 0; i < width * height; ++i)
     for (let c = 0; c < 3; ++c) rgba[i * 4 + c] = data[i * channels + (channels === 1 ? 0 : c)]!;

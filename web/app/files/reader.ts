@@ -37,19 +37,28 @@ export class Reader {
   private readonly asked = new Map<number, { resolve: (parts: PhotoParts) => void; reject: (error: Error) => void }>();
 
   private constructor(
-    private readonly decoders: readonly Pinhole[],
-    private readonly own: readonly Pinhole[],
+    first: Pinhole,
+    private readonly own: readonly Promise<Pinhole>[],
     private readonly input: InputSize,
   ) {
-    this.idle = [...decoders];
+    this.idle = [first];
+    // They join when they are there; one that does not come is done without.
+    for (const decoder of own)
+      decoder.then(
+        (one) => this.give(one),
+        () => undefined,
+      );
   }
 
   /** `files`: how many there will be, at least; few are not worth decoders of their own. */
   static async open(input: InputSize, files: number): Promise<Reader> {
     const more = Math.min(mostDecoders, navigator.hardwareConcurrency, Math.ceil(files / 16)) - 1;
-    const own = Array.from({ length: more }, () => load({ wasmUrl, variant: 'simd' }));
-    const [first, ...others] = await Promise.all([engine(), ...own]);
-    return new Reader([first, ...others], others, input);
+    const first = await engine();
+    return new Reader(
+      first,
+      Array.from({ length: more }, () => load({ wasmUrl, variant: 'simd' })),
+      input,
+    );
   }
 
   /** Gives the results in the files' order. */
@@ -58,14 +67,18 @@ export class Reader {
     for (const file of files) {
       if (signal.aborted) break;
       underWay.push(this.readOne(file));
-      if (underWay.length >= this.decoders.length * 2) yield await underWay.shift()!;
+      if (underWay.length >= (1 + this.own.length) * 2) yield await underWay.shift()!;
     }
     for (const result of underWay) yield await result;
   }
 
   close(): void {
     this.worker.terminate();
-    for (const decoder of this.own) decoder.dispose();
+    for (const decoder of this.own)
+      decoder.then(
+        (one) => one.dispose(),
+        () => undefined,
+      );
   }
 
   async readOne(found: FoundFile): Promise<ReadResult> {

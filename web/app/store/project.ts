@@ -141,16 +141,12 @@ async function isOurs(): Promise<boolean> {
 }
 
 let timer: ReturnType<typeof setTimeout> | undefined;
-let unsaved: Kept | null = null;
 
 function startSaving(): void {
   let isFirst = true;
   effect(() => {
-    const project = keptNow();
-    if (!isFirst) {
-      unsaved = project;
-      timer ??= setTimeout(() => void save(), saveEvery);
-    }
+    keptNow();
+    if (!isFirst) timer ??= setTimeout(() => void save(), saveEvery);
     isFirst = false;
   });
   let isRestored = true;
@@ -164,23 +160,31 @@ function startSaving(): void {
   });
 }
 
+/** Writes what has changed since the last time, if anything has. */
 async function save(): Promise<void> {
+  if (timer === undefined) return;
   clearTimeout(timer);
   timer = undefined;
-  const project = unsaved;
-  unsaved = null;
-  if (!project) return;
-  await writing(async (into) => {
-    await flushPictures();
-    await set('project', saved(project), into);
-  });
+  await writing(writeProject);
 }
 
-function saved(project: Kept): SavedProject {
-  return { ...project, format: projectFormat, nextId: nextId() };
+/** The project as it is at this moment, but for `changes`. */
+async function writeProject(into: UseStore, changes: Partial<Kept> = {}, model?: Uint8Array): Promise<void> {
+  await flushPictures();
+  const project: SavedProject = { ...keptNow(), ...changes, format: projectFormat, nextId: nextId() };
+  await setMany([['project', project], ...(model ? [['model', model] as [string, unknown]] : [])], into);
 }
 
-async function writing(write: (into: UseStore) => Promise<void>): Promise<void> {
+let lastWrite: Promise<void> = Promise.resolve();
+
+/** One after the other: an older state never replaces a newer one. */
+function inTurn(body: () => Promise<void>): Promise<void> {
+  lastWrite = lastWrite.then(body);
+  return lastWrite;
+}
+
+/** Does not fail: what cannot be written is said on the page. */
+async function attempt(write: (into: UseStore) => Promise<void>): Promise<void> {
   if (!database) return;
   try {
     await write(database);
@@ -190,16 +194,21 @@ async function writing(write: (into: UseStore) => Promise<void>): Promise<void> 
   }
 }
 
-/** The model that classifies, to be there again after a reload, with the project it belongs to: as it is now, but for `changes`. */
+function writing(write: (into: UseStore) => Promise<void>): Promise<void> {
+  return inTurn(() => attempt(write));
+}
+
+/**
+ * The model that classifies, to be there again after a reload, and in the same write the project with `changes`: what becomes true
+ * together with it, in the store first and then on the page.
+ */
 export function keepModel(model: Model, changes: Partial<Kept> = {}): Promise<void> {
-  return writing(async (into) => {
-    const file = await model.save();
-    await flushPictures();
-    const entries: [string, unknown][] = [
-      ['model', file],
-      ['project', saved({ ...keptNow(), ...changes })],
-    ];
-    await setMany(entries, into);
+  return inTurn(async () => {
+    await attempt(async (into) => writeProject(into, changes, await model.save()));
+    batch(() => {
+      for (const [name, value] of Object.entries(changes))
+        (kept[name as keyof Kept] as { value: unknown }).value = value;
+    });
   });
 }
 
@@ -225,7 +234,8 @@ async function keepTraining(training: state.KeptTraining | null): Promise<void> 
 
 /** Deletes everything that is kept. */
 export async function clearStore(): Promise<void> {
-  unsaved = null;
+  clearTimeout(timer);
+  timer = undefined;
   await clearPictures();
   await writing((into) => clear(into));
 }
