@@ -169,7 +169,7 @@ void Chain::make_steps(Plan& plan, Pass pass) {
   }
 }
 
-void Chain::place_outputs(Plan& plan, int batch, std::vector<std::size_t>& kept,
+void Chain::place_outputs(Plan& plan, Room room, std::vector<std::size_t>& kept,
                           std::vector<std::size_t>& scratch) const {
   bool read_later = true;  // what the previous step wrote; the caller's input must stay as it is
   for (std::size_t k = 0; k < plan.steps.size(); ++k) {
@@ -192,12 +192,13 @@ void Chain::place_outputs(Plan& plan, int batch, std::vector<std::size_t>& kept,
     }
     read_later = read_later || step.layer->uses_output();
     if (step.y_place.region != kNowhere)
-      take(step.y_place.kept ? kept : scratch, step.y_place.region, room_for(step.output, batch));
+      take(step.y_place.kept ? kept : scratch, step.y_place.region,
+           room_for(step.output, plan.images(k, room)));
   }
 }
 
 /// Step k writes dy of step k - 1; dy of the last step is the caller's.
-void Chain::place_gradients(Plan& plan, Pass pass, int batch,
+void Chain::place_gradients(Plan& plan, Pass pass, Room room,
                             std::vector<std::size_t>& scratch) const {
   if (pass == Pass::kPredict) return;
   for (std::size_t k = plan.steps.size(); k-- > 1;) {
@@ -216,20 +217,25 @@ void Chain::place_gradients(Plan& plan, Pass pass, int batch,
     } else {
       place = {.kept = false, .region = !last && after.region == 0 ? 1U : 0U};
     }
-    take(scratch, place.region, room_for(plan.steps[k - 1].output, batch));
+    take(scratch, place.region, room_for(plan.steps[k - 1].output, plan.images(k - 1, room)));
   }
 }
 
-bool Chain::prepared(int batch, Pass pass) const { return plan(pass).batch >= batch; }
+bool Chain::prepared(int batch, Pass pass, bool from_features) const {
+  const Plan& p = plan(pass);
+  return p.room.batch >= batch && (from_features || p.frozen_steps == 0 || p.room.frozen >= batch);
+}
 
-std::size_t Chain::prepare(int batch, Pass pass) {
+std::size_t Chain::prepare(int batch, Pass pass, bool from_features) {
   Plan& p = plan(pass);
-  if (p.batch >= batch) return p.all_scratch;
-  p.batch = 0;
+  if (prepared(batch, pass, from_features)) return p.all_scratch;
+  const Room room{.batch = std::max(p.room.batch, batch),
+                  .frozen = from_features ? p.room.frozen : std::max(p.room.frozen, batch)};
+  p.room = {};
   if (p.steps.empty()) make_steps(p, pass);
   std::vector<std::size_t> kept, outputs, gradients;
-  place_outputs(p, batch, kept, outputs);
-  place_gradients(p, pass, batch, gradients);
+  place_outputs(p, room, kept, outputs);
+  place_gradients(p, pass, room, gradients);
   // Outputs in scratch are gone when backward begins.
   for (std::size_t r = 0; r < gradients.size(); ++r) take(outputs, r, gradients[r]);
   p.scratch = std::move(outputs);
@@ -248,10 +254,13 @@ std::size_t Chain::prepare(int batch, Pass pass) {
     for (Step& step : p.steps) step.y_place.kept = true;
   }
   std::size_t inside = 0;
-  for (const Step& step : p.steps)
-    inside = std::max(inside, step.layer->prepare(step.input.with_n(batch), step.pass));
+  for (std::size_t k = 0; k < p.steps.size(); ++k) {
+    const Step& step = p.steps[k];
+    if (const int images = p.images(k, room); images > 0)
+      inside = std::max(inside, step.layer->prepare(step.input.with_n(images), step.pass));
+  }
   p.all_scratch = p.own_scratch + inside;
-  p.batch = batch;
+  p.room = room;
   return p.all_scratch;
 }
 

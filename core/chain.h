@@ -35,9 +35,10 @@ class Chain {
   /// Names of the steps that a pass runs, for people and tests: "Conv2d+ReLU+MaxPool2d conv1".
   std::vector<std::string> steps(Pass pass);
 
-  bool prepared(int batch, Pass pass) const;
-  /// Plans for up to `batch` images; afterwards forward and backward allocate nothing. Returns how many values of scratch they use.
-  std::size_t prepare(int batch, Pass pass);
+  bool prepared(int batch, Pass pass, bool from_features = false) const;
+  /// Plans for up to `batch` images; afterwards forward and backward allocate nothing. With `from_features` the frozen layers are
+  /// not going to run and take no memory. Returns how many values of scratch are used.
+  std::size_t prepare(int batch, Pass pass, bool from_features = false);
   /// `context.pass` must be prepared. `y`: where the output goes; null when the chain owns it. With `from_features`, x is what
   /// the frozen layers gave.
   const Tensor& forward(const RunContext& context, const Tensor& x, Tensor* y,
@@ -71,22 +72,31 @@ class Chain {
     Tensor y, dy;  // borrowed from their places
   };
 
+  /// Images that a plan can run, and how many of them through the frozen steps.
+  struct Room {
+    int batch = 0, frozen = 0;
+  };
+
   struct Plan {
     std::vector<Step> steps;
     std::size_t frozen_steps = 0;
     std::vector<std::size_t> kept, scratch;  // offsets of the regions
     std::size_t own_scratch = 0;
     std::size_t all_scratch = 0;  // with that of the layers
-    int batch = 0;
+    Room room;
+
+    int images(std::size_t step, Room most) const {
+      return step < frozen_steps ? most.frozen : most.batch;
+    }
   };
 
   Plan& plan(Pass pass) { return plans_[static_cast<std::size_t>(pass)]; }
   const Plan& plan(Pass pass) const { return plans_[static_cast<std::size_t>(pass)]; }
   void add_steps(Plan& plan, std::size_t begin, std::size_t end, Pass pass);
   void make_steps(Plan& plan, Pass pass);
-  void place_outputs(Plan& plan, int batch, std::vector<std::size_t>& kept,
+  void place_outputs(Plan& plan, Room room, std::vector<std::size_t>& kept,
                      std::vector<std::size_t>& scratch) const;
-  void place_gradients(Plan& plan, Pass pass, int batch, std::vector<std::size_t>& scratch) const;
+  void place_gradients(Plan& plan, Pass pass, Room room, std::vector<std::size_t>& scratch) const;
   real* at(const Plan& plan, const Place& place, const RunContext& context) const;
   const Tensor& run(const RunContext& context, const Tensor& x, Tensor* y, std::size_t begin,
                     std::size_t end);

@@ -22,8 +22,6 @@ bool FeatureCache::pays(const Model& model, const ImageDataset& data, int views)
 
 bool FeatureCache::step(int batch_size) {
   if (done_ == total()) return false;
-  // The activations of a deep trunk are large: those of more images at once take more memory.
-  constexpr int kMostAtOnce = 8;
   const std::size_t first = done_ % data_.size();
   const std::size_t count =
       std::min(static_cast<std::size_t>(std::min(batch_size, kMostAtOnce)), data_.size() - first);

@@ -19,6 +19,9 @@ class FeatureCache {
     int count = 1;
   };
 
+  /// So many images go through the frozen layers at once: the activations of a deep trunk are large.
+  static constexpr int kMostAtOnce = 8;
+
   /// Both must outlive the cache; the frozen layers must not change while it is used.
   FeatureCache(Model& model, const ImageDataset& data);
   FeatureCache(Model& model, const ImageDataset& data, Views views);

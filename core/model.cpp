@@ -115,9 +115,10 @@ struct Model::Impl {
                      ", got ", shape.n, " of ", item_text(shape)));
   }
 
-  RunContext context_for(int batch, Pass pass, std::uint64_t seed, std::uint64_t step) {
-    if (!chain.prepared(batch, pass)) {
-      const std::size_t values = chain.prepare(batch, pass);
+  RunContext context_for(int batch, Pass pass, std::uint64_t seed, std::uint64_t step,
+                         bool from_features) {
+    if (!chain.prepared(batch, pass, from_features)) {
+      const std::size_t values = chain.prepare(batch, pass, from_features);
       if (values > scratch.size()) {
         scratch = Buffer();  // first give back, then take: the peak is what counts
         scratch = Buffer(values);
@@ -129,7 +130,7 @@ struct Model::Impl {
 
   const Tensor& forward(const Tensor& x, Pass pass, std::uint64_t seed, std::uint64_t step,
                         bool from_features) {
-    last.emplace(context_for(x.shape().n, pass, seed, step));
+    last.emplace(context_for(x.shape().n, pass, seed, step, from_features));
     last_from_features = from_features;
     return chain.forward(*last, x, nullptr, from_features);
   }
@@ -225,7 +226,7 @@ Shape Model::feature_shape() const {
 
 const Tensor& Model::features(const Tensor& x) {
   impl_->check_images(x.shape());
-  return impl_->chain.features(impl_->context_for(x.shape().n, Pass::kPredict, 0, 0), x);
+  return impl_->chain.features(impl_->context_for(x.shape().n, Pass::kPredict, 0, 0, false), x);
 }
 
 const Tensor& Model::forward_features(const Tensor& features, Pass pass, std::uint64_t seed,

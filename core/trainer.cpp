@@ -288,6 +288,8 @@ Evaluation::Evaluation(Model& model, const ImageDataset& data, int batch_size,
       confusion_(model.classes()) {
   check_data_fits(model, data);
   if (batch_size < 1) throw Error(text("batch size expected 1 or more, got ", batch_size));
+  if (features == nullptr && model.frozen_layers() > 0)
+    batch_size_ = std::min(batch_size, FeatureCache::kMostAtOnce);
   probabilities_.reserve(data.size() * static_cast<std::size_t>(model.classes()));
 }
 

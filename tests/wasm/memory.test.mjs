@@ -1,5 +1,6 @@
 // Memory: nothing leaks, and running out of it is an Error after which the engine still works.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { noiseDataset, noiseImage, runScript, tinySpec, variants, withEngine } from './support.mjs';
 
@@ -49,6 +50,24 @@ for (const variant of variants) {
     },
   );
 }
+
+test('a large batch of photos goes through a frozen trunk in small parts', async () => {
+  const spec = JSON.parse(readFileSync(new URL('../../models/transfer.json', import.meta.url), 'utf8'));
+  delete spec.pretrained; // any weights take as much memory
+  await withEngine({ variant: 'simd', threads: 1 }, async (pinhole) => {
+    const data = await pinhole.createDataset({ classes: ['a', 'b'], input: spec.input });
+    const [height, width] = spec.input;
+    const image = { data: new Uint8ClampedArray(height * width * 4).fill(90), width, height };
+    await data.addMany(Array.from({ length: 32 }, (_, i) => ({ image, label: i % 2 })));
+    const model = await pinhole.createModel(spec, { classes: ['a', 'b'] });
+    const before = await pinhole.memory();
+    await model.evaluate(data, { batchSize: 32 });
+    await model.train(data, { epochs: 1, batchSize: 32, val: data });
+    await model.predictAll(data, { batchSize: 32 });
+    const megabytes = ((await pinhole.memory()).bytesInUse - before.bytesInUse) / 1e6;
+    assert.ok(megabytes < 100, `${megabytes} MB`);
+  });
+});
 
 test('what was forgotten is freed by the garbage collector', async () => {
   const memory = await runScript(
