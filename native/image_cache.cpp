@@ -44,7 +44,7 @@ struct Signature {
 
 struct Record {
   std::uint64_t path = 0;  // a hash
-  Signature signature;
+  Signature signature{};
   std::uint64_t content = 0;  // a hash
   std::uint64_t reason = 0;  // bytes; 0: the image is there
 };

@@ -42,6 +42,9 @@ try {
     await page.getByRole('list', { name: /, augmented$/ }).waitFor();
     await shoot('advanced');
     await page.getByRole('button', { name: 'Back to the defaults' }).click();
+    // The pretrained model is trained before one can look.
+    await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
+    await page.getByLabel('Epochs', { exact: true }).fill('60');
     await advanced.click();
     await page.getByRole('button', { name: 'Train', exact: true }).click();
     await page.getByText(/images\/s · .* left/).waitFor({ timeout: 30_000 });
@@ -55,7 +58,10 @@ try {
     await offer.waitFor();
     await page.waitForTimeout(1000);
     await shoot('interrupted');
-    await offer.click();
+    await advanced.click();
+    await page.getByRole('button', { name: 'Back to the defaults' }).click();
+    await advanced.click();
+    await page.getByRole('button', { name: /^Train/ }).click();
     await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 180_000 });
     await page.getByRole('button', { name: 'Train again' }).waitFor();
     await shoot('evaluation');

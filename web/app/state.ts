@@ -197,8 +197,15 @@ export interface History {
   readonly planned: number;
   readonly steps: readonly StepPoint[];
   readonly epochs: readonly EpochPoint[];
+  /** What it took until now, frozen layers included and pauses left out. Projects from before do not have it. */
+  readonly seconds?: number;
 }
 export const history = signal<History>({ planned: 0, steps: [], epochs: [] });
+
+/** What a training took. */
+export function secondsOf({ seconds, epochs }: History): number {
+  return seconds ?? epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
+}
 
 /** The epoch whose weights the model has; null while it trains and where nothing was held out. */
 export const bestEpoch = signal<number | null>(null);

@@ -24,6 +24,7 @@ import {
   progress,
   reading,
   report,
+  secondsOf,
   settings,
   trainedOn,
   type EpochPoint,
@@ -220,11 +221,19 @@ async function runEpochs(
   let speed = 0;
   let redraw: ReturnType<typeof setTimeout> | undefined;
 
+  const elapsedSeconds = (): number => (performance.now() - started - pausedFor) / 1000;
+  const historyNow = (): History => ({
+    planned: chosen.epochs,
+    steps: [...steps],
+    epochs: [...epochs],
+    seconds: (kept ? secondsOf(kept.history) : 0) + elapsedSeconds(),
+  });
+
   const draw = (): void => {
     redraw = undefined;
-    history.value = { planned: chosen.epochs, steps: [...steps], epochs: [...epochs] };
+    history.value = historyNow();
     const share = images / imagesInAll;
-    const elapsed = (performance.now() - started - pausedFor) / 1000;
+    const elapsed = elapsedSeconds();
     progress.value = {
       epoch: Math.min(chosen.epochs, Math.floor(images / data.size) + 1),
       epochs: chosen.epochs,
@@ -288,7 +297,7 @@ async function runEpochs(
       keptTraining.value = {
         ...start,
         state,
-        history: { planned: chosen.epochs, steps: [...steps], epochs: [...epochs] },
+        history: historyNow(),
       };
     },
   });

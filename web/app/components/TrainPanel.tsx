@@ -17,6 +17,7 @@ import {
   preparing,
   progress,
   reading,
+  secondsOf,
   settings,
 } from '../state';
 import { Curves } from './Curves';
@@ -240,7 +241,7 @@ function Diverged(): JSX.Element | null {
 
 function Outcome(): JSX.Element | null {
   const { epochs, planned } = history.value;
-  const seconds = epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
+  const seconds = secondsOf(history.value);
   const best = bestEpoch.value;
   const kept =
     best === null
