@@ -30,7 +30,7 @@ function fewest(values) {
 const inferRows = ['binary-infer', 'multiclass-infer', 'threeconv-infer', 'fashion-infer', 'multiclass-latency'];
 const trainRows = ['binary-train', 'multiclass-train', 'threeconv-train', 'fashion-train'];
 
-/** Of these there is to be less than the goal; of a factor (x) or a share (%) at least as much. */
+/** Whether there is to be less than the goal; of a factor (x) or a share (%) at least as much. */
 export const isUpperLimit = (unit) => ['MB', 'KB', 'ms', 's'].includes(unit);
 
 export function judgeGoals(results) {

@@ -6,9 +6,9 @@ const classes = ['fishes', 'monuments', 'renewable', 'tools'];
 const photosOfEach = 25;
 
 /**
- * Seconds (median, lowest, highest of the rounds), every round in a browser profile that has seen nothing yet. `interactive`: from the navigation until the first
- * button can be pressed; `engine`: until the engine is ready; `result`: from the drop of a hundred photos until the pretrained model
- * has learned them and its validation is on the screen.
+ * Seconds (median, lowest, highest of the rounds), every round in a browser profile that has seen nothing yet. `interactive`: from
+ * the navigation until the first button can be pressed; `engine`: until the engine is ready; `result`: from the drop of a hundred
+ * photos until the pretrained model has learned them and its validation is on the screen.
  */
 export async function measurePage({ rounds }) {
   const photos = photoFolder(classes, photosOfEach);

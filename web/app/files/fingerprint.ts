@@ -42,28 +42,17 @@ export function lookOf(pixels: Pixels): string {
   return bits.replace(/.{4}/g, (four) => Number.parseInt(four, 2).toString(16));
 }
 
-/** Grey, side * side: each point the mean of the area that it covers. */
-function shrunk({ data, width, height, channels }: Pixels): Float64Array {
-  const grey = new Float64Array(side * side);
-  const [acrossWeights, downWeights] = [sharesOf(width), sharesOf(height)];
-  for (let y = 0; y < height; ++y) {
-    for (let x = 0; x < width; ++x) {
-      const at = (y * width + x) * channels;
-      const value = channels === 1 ? data[at]! : data[at]! * 0.299 + data[at + 1]! * 0.587 + data[at + 2]! * 0.114;
-      for (const [row, down] of downWeights[y]!)
-        for (const [column, across] of acrossWeights[x]!) grey[row * side + column]! += value * down * across;
+/** Grey, side * side: each point the mean of its part of the picture. */
+function shrunk({ data, width, height, channels }: Pixels): number[] {
+  const sums = new Float64Array(side * side);
+  const counts = new Uint32Array(side * side);
+  for (let y = 0, at = 0; y < height; ++y) {
+    const row = Math.floor((y * side) / height) * side;
+    for (let x = 0; x < width; ++x, at += channels) {
+      const point = row + Math.floor((x * side) / width);
+      sums[point]! += channels === 1 ? data[at]! : data[at]! * 0.299 + data[at + 1]! * 0.587 + data[at + 2]! * 0.114;
+      ++counts[point]!;
     }
   }
-  return grey;
-}
-
-/** For each of `size` pixels in a line, the points it belongs to (one, or two at a border) and the share of each of them it makes up. */
-function sharesOf(size: number): (readonly [point: number, share: number])[][] {
-  return Array.from({ length: size }, (_, i) => {
-    const [from, to] = [(i * side) / size, ((i + 1) * side) / size];
-    const shares: [number, number][] = [];
-    for (let point = Math.floor(from); point < to && point < side; ++point)
-      shares.push([point, Math.min(to, point + 1) - Math.max(from, point)]);
-    return shares;
-  });
+  return Array.from(sums, (sum, point) => sum / counts[point]!);
 }
