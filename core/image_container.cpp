@@ -1,9 +1,9 @@
 #include "image_container.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
+#include "crc32.h"
 #include "error.h"
 
 namespace pinhole {
@@ -53,21 +53,6 @@ bool looks_like_text(Bytes bytes) {
 bool contains(Bytes bytes, std::string_view word) {
   const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 512));
   return std::search(head.begin(), head.end(), word.begin(), word.end()) != head.end();
-}
-
-std::uint32_t crc32(Bytes bytes) {
-  static constexpr std::array<std::uint32_t, 256> kTable = [] {
-    std::array<std::uint32_t, 256> table{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) value = value & 1 ? value >> 1 ^ 0xedb88320u : value >> 1;
-      table[i] = value;
-    }
-    return table;
-  }();
-  std::uint32_t crc = 0xffffffffu;
-  for (const std::uint8_t byte : bytes) crc = crc >> 8 ^ kTable[(crc ^ byte) & 0xff];
-  return ~crc;
 }
 
 [[noreturn]] void truncated_jpeg() {
@@ -209,7 +194,7 @@ ContainerInfo walk_png(Bytes bytes) {
       throw Error(text("truncated PNG: the file ends inside its ", type, " chunk"));
     if (type == "CgBI") throw Error("an iPhone-optimised PNG (CgBI), which is not supported");
     const bool critical = type[0] < 'a';
-    if (critical && crc32(bytes.subspan(at + 4, 4 + length)) != u32_be(bytes, at + 8 + length)) {
+    if (critical && crc32(0, bytes.subspan(at + 4, 4 + length)) != u32_be(bytes, at + 8 + length)) {
       throw Error(text("damaged PNG: the checksum of its ", type, " chunk is wrong"));
     }
     if ((type == "IHDR") != (at == 8) || (at == 8 && length != 13))

@@ -30,13 +30,13 @@ after(async () => {
 });
 
 /** A page that trains. */
-async function begun() {
+async function begun(images = photos, found = '60 images in 3 classes') {
   const opened = await openPage(browser, server.url);
   const { page } = opened;
   // Leaving a training asks whether one means it.
   page.on('dialog', (dialog) => dialog.accept());
-  await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
-  await page.getByText('60 images in 3 classes').waitFor();
+  await page.getByLabel('Choose a folder').setInputFiles(images.folder);
+  await page.getByText(found).waitFor();
   await page.getByText('Advanced', { exact: true }).click();
   await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
   await page.getByLabel('Epochs', { exact: true }).fill(String(epochs));
@@ -47,29 +47,11 @@ async function begun() {
   return opened;
 }
 
-/** In the middle of the training, when some epochs of it have been written. */
+/** In the middle of the training, when some epochs of it are over. */
 async function inTheMiddle(page) {
-  while ((await epochsWritten(page)) < 1) await page.waitForTimeout(50);
+  await page.getByText(new RegExp(`^Epoch ([4-9]|\\d\\d) of ${epochs}`)).waitFor();
   assert.ok(await page.getByRole('button', { name: 'Pause' }).isVisible(), 'the training was over too soon');
 }
-
-const epochsWritten = (page) =>
-  page.evaluate(
-    () =>
-      new Promise((resolve, reject) => {
-        const opening = indexedDB.open('pinhole');
-        opening.onerror = () => reject(opening.error);
-        opening.onsuccess = () => {
-          const database = opening.result;
-          const reading = database.transaction('project').objectStore('project').get('training');
-          reading.onerror = () => reject(reading.error);
-          reading.onsuccess = () => {
-            database.close();
-            resolve(reading.result?.training.history.epochs.length ?? 0);
-          };
-        };
-      }),
-  );
 
 async function finished(page) {
   await page.getByText(/^Trained in/).waitFor({ timeout: 120_000 });
@@ -91,12 +73,18 @@ async function numbers(page) {
 async function comesBack(page) {
   await engineReady(page);
   await page.getByText('60 images in 3 classes').waitFor();
+  const rows = await offered(page);
+  assert.ok(rows.length >= 1 && rows.length < epochs, `${rows.length} epochs came back`);
+  assert.deepEqual(rows, whole.slice(0, rows.length));
+}
+
+/** The epochs that came back, which the offer counts too. */
+async function offered(page) {
   await offer(page).waitFor();
   const epoch = Number(/epoch (\d+) of/.exec(await offer(page).innerText())[1]);
   const rows = await numbers(page);
-  assert.ok(rows.length >= 1 && rows.length < epochs, `${rows.length} epochs came back`);
   assert.equal(epoch, rows.length + 1);
-  assert.deepEqual(rows, whole.slice(0, rows.length));
+  return rows;
 }
 
 async function endsAsIfNothingHadHappened(page) {
@@ -146,6 +134,37 @@ test('what the page calls trained is kept: a page that is reloaded that very mom
   assert.equal(await offer(page).count(), 0);
   await page.getByText(/^Trained in/).waitFor();
   await close();
+});
+
+test('of a training whose page goes away in the middle of an epoch no whole epoch is lost', limit, async () => {
+  // Epochs that take longer than writing what they leave.
+  const many = photoFolder(['fishes', 'monuments', 'renewable', 'tools'], 20);
+  const { page, close } = await begun(many, '80 images in 4 classes');
+  await page.evaluate(() => {
+    let [epoch, begunAt] = [0, 0];
+    const observer = new MutationObserver(() => {
+      const shown = Number(/Epoch (\d+) of/.exec(document.querySelector('#train').textContent)?.[1] ?? 0);
+      if (shown === epoch) return;
+      const now = performance.now();
+      const took = (now - begunAt) / (shown - epoch);
+      [epoch, begunAt] = [shown, now];
+      if (epoch < 10) return;
+      observer.disconnect();
+      setTimeout(() => {
+        const inProgress = Number(/Epoch (\d+) of/.exec(document.querySelector('#train').textContent)[1]);
+        sessionStorage.setItem('in progress', String(inProgress));
+        location.reload();
+      }, took / 2);
+    });
+    observer.observe(document.querySelector('#train'), { childList: true, subtree: true, characterData: true });
+  });
+  await page.waitForEvent('load', { timeout: 120_000 });
+  await engineReady(page);
+  const back = (await offered(page)).length;
+  const inProgress = Number(await page.evaluate(() => sessionStorage.getItem('in progress')));
+  assert.ok(back >= inProgress - 1, `in epoch ${inProgress} it went away, and ${back} came back`);
+  await close();
+  many.remove();
 });
 
 test(

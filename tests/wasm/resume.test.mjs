@@ -57,7 +57,7 @@ test('a training resumed from any of its states saves the very file of the whole
   }
 });
 
-test('states bound by time come within long epochs too, each after the steps before it', async () => {
+test('states asked for by time come within long epochs too, each after the steps before it', async () => {
   const data = await noiseDataset(pinhole);
   const seen = [];
   const at = [];
@@ -76,8 +76,16 @@ test('states bound by time come within long epochs too, each after the steps bef
     'none between the steps of an epoch',
   );
   assert.ok(at.length < seen.length, `${at.length} states of ${seen.length} steps`);
+  const ends = Array.from({ length: 60 }, (_, epoch) => 6 * (epoch + 1));
+  assert.deepEqual(
+    at.filter((step) => step % 6 === 0),
+    ends,
+    'one after every epoch',
+  );
   at.length = 0;
-  await (await newModel()).train(data, { ...often, stateSeconds: 3600, onState: ({ step }) => void at.push(step) });
+  await (
+    await newModel()
+  ).train(data, { ...often, leastStateSeconds: 3600, onState: ({ step }) => void at.push(step) });
   assert.deepEqual(at, [6], 'the first epoch alone');
 });
 

@@ -363,11 +363,10 @@ export interface TrainOptions extends TrainSettings {
   onState?: (event: TrainingStateEvent) => void;
   /** onState every so many steps too. */
   stateSteps?: number;
-  /**
-   * onState about every so many seconds: of shorter epochs only some are followed by it, and in longer ones it comes between steps.
-   * Default 0: after every epoch.
-   */
+  /** onState between steps too, about every so many seconds, in epochs that take longer. Default: after epochs only. */
   stateSeconds?: number;
+  /** No onState at an epoch's end so few seconds after the one before. Default 0: after every epoch. */
+  leastStateSeconds?: number;
   /**
    * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause.
    * The model must be one of the same spec, the images the same in the same order. Settings that are left out are the state's;
@@ -429,8 +428,8 @@ export class Model {
 
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
-    const { val, onPrepare, onStep, onEpoch, onState, stateSteps, stateSeconds, resumeFrom, signal, ...settings } =
-      options;
+    const { val, onPrepare, onStep, onEpoch, onState, ...rest } = options;
+    const { stateSteps, stateSeconds, leastStateSeconds, resumeFrom, signal, ...settings } = rest;
     const { done, tell } = this.connection.start(
       'train',
       {
@@ -442,6 +441,7 @@ export class Model {
         keepStates: onState !== undefined,
         ...(stateSteps !== undefined && { stateSteps }),
         ...(stateSeconds !== undefined && { stateSeconds }),
+        ...(leastStateSeconds !== undefined && { leastStateSeconds }),
       },
       {
         signal,

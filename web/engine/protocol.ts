@@ -79,6 +79,7 @@ export interface Calls {
       keepStates: boolean;
       stateSteps?: number;
       stateSeconds?: number;
+      leastStateSeconds?: number;
     };
     gives: { history: History; training: TrainingRecord };
   };

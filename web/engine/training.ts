@@ -23,8 +23,9 @@ export interface TrainingCall {
   /** Gets the training's state as TrainOptions' `onState` says; the steps before it have been reported then. */
   keep?: ((state: Uint8Array, at: { epoch: number; step: number }) => void) | undefined;
   stateSteps: number | undefined;
-  /** 0: no bound. */
+  /** TrainOptions' */
   stateSeconds: number;
+  leastStateSeconds: number;
 }
 
 export interface TrainingEnd {
@@ -44,7 +45,7 @@ function epochEvent(row: CoreProgress['history'][number], seconds: number): Epoc
 }
 
 export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
-  const { core, val, stopped, paused, report, keep, stateSteps, stateSeconds } = call;
+  const { core, val, stopped, paused, report, keep, stateSteps, stateSeconds, leastStateSeconds } = call;
   const run = call.start();
   let steps: StepEvent[] = [];
   let lastReport = -Infinity;
@@ -94,7 +95,7 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
         seconds += stepSeconds;
         history.steps = step;
         steps.push({ step, epoch, loss, lr, images, correct, imagesPerSecond: images / stepSeconds });
-        const isLong = stateSeconds > 0 && performance.now() - Math.max(lastState, begun) >= stateSeconds * 1000;
+        const isLong = performance.now() - Math.max(lastState, begun) >= stateSeconds * 1000 && !run.epochEnded();
         if (isLong || (stateSteps !== undefined && step % stateSteps === 0)) keepState();
         if (performance.now() - lastReport >= progressInterval) flush();
       }
@@ -111,7 +112,7 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       const event = epochEvent(row, seconds);
       history.epochs.push(event);
       flush(event);
-      if (!stopped() && performance.now() - lastState >= stateSeconds * 1000) keepState();
+      if (!stopped() && performance.now() - lastState >= leastStateSeconds * 1000) keepState();
     }
     flush();
     history.stopped = !run.finished();

@@ -376,6 +376,7 @@ const answers: Answers = {
       keepStates,
       stateSteps,
       stateSeconds,
+      leastStateSeconds,
     },
     call,
   ) {
@@ -404,7 +405,8 @@ const answers: Answers = {
           val: val?.core,
           start,
           stateSteps: every,
-          stateSeconds: stateSeconds ?? 0,
+          stateSeconds: stateSeconds ?? Infinity,
+          leastStateSeconds: leastStateSeconds ?? 0,
           stopped: () => call.stopped,
           paused: () => call.paused,
           report: (steps, epoch) => {

@@ -46,9 +46,16 @@ import { obstacle } from './settings';
 /** How often the page redraws while it trains, in milliseconds. */
 const redrawEvery = 120;
 
-/** So often the state of a training is written at most, and on the average no more bytes a second: disks and batteries are glad. */
-const leastSecondsBetweenStates = 2;
+/**
+ * The state of a training is written after every epoch, and in longer ones about so often, no more bytes a second on the average.
+ * A training whose epochs' states would come to more than so many bytes writes no more often than that at their ends either:
+ * disks and batteries are glad.
+ */
+const secondsBetweenStates = 2;
 const stateBytesPerSecond = 4e6;
+const mostStateBytes = 1e9;
+/** Of epochs of a millisecond, as a head has on a frozen trunk, some go without: their states take longer than they do. */
+const leastSecondsBetweenStates = 0.05;
 /** Weights, the best ones and two moments, in floats. */
 const stateBytesPerParameter = 16;
 
@@ -277,6 +284,8 @@ async function runEpochs(
     announceEpoch(event, chosen.epochs);
   };
 
+  const stateBytes = model.summary().parameters * stateBytesPerParameter;
+  const stateSeconds = Math.max(secondsBetweenStates, stateBytes / stateBytesPerSecond);
   run = model.train(data, {
     ...trainSettings(chosen),
     keep: 'best',
@@ -289,10 +298,8 @@ async function runEpochs(
     },
     onStep,
     onEpoch,
-    stateSeconds: Math.max(
-      leastSecondsBetweenStates,
-      (model.summary().parameters * stateBytesPerParameter) / stateBytesPerSecond,
-    ),
+    stateSeconds,
+    leastStateSeconds: chosen.epochs * stateBytes > mostStateBytes ? stateSeconds : leastSecondsBetweenStates,
     onState: ({ state }) => {
       keptTraining.value = {
         ...start,

@@ -1,4 +1,5 @@
-// The stored pictures as the page asks for them: a thumbnail to show, the picture itself, and its pixels at the model's size.
+// What the store's worker keeps, as the page asks for it: of a picture a thumbnail to show, the picture itself, and its pixels at the
+// model's size; and the state of a training.
 import type { InputSize } from '../../engine/index';
 import type { StoreAnswer, StoreCalls, StoreRequest } from './protocol';
 
@@ -71,6 +72,15 @@ export function storedPixels(id: number, input: InputSize): Promise<Bytes | null
 
 export function putPixels(id: number, input: InputSize, bytes: Bytes): Promise<void> {
   return call('putPixels', { id, input: inputKey(input), bytes });
+}
+
+/** Once it resolves, `bytes` outlive the page. They are handed over; null deletes what was put before. */
+export function putTraining(bytes: Bytes | null): Promise<void> {
+  return call('putTraining', { bytes }, bytes ? [bytes.buffer] : []);
+}
+
+export function storedTraining(): Promise<Bytes | null> {
+  return call('training', {});
 }
 
 /** Resolves when everything put before is on the disk. */

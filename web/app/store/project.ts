@@ -1,13 +1,13 @@
-// Keeps the project between visits: everything but the pictures in IndexedDB, whose writes are whole or not at all, so that a tab
+// Keeps the project between visits: everything but the pictures and the state of a training in IndexedDB, whose writes are whole or not at all, so that a tab
 // that crashes leaves the last state. One tab at a time holds the project; another works on its own, in memory.
 import { batch, effect } from '@preact/signals';
-import { clear, createStore, del, get, set, setMany, type UseStore } from 'idb-keyval';
+import { clear, createStore, get, setMany, type UseStore } from 'idb-keyval';
 import type { Model } from '../../engine/index';
 import { messageOf } from '../actions/errors';
 import { specFor } from '../models';
 import * as state from '../state';
 import { idsFrom, nextId } from './ids';
-import { clearPictures, flushPictures, openPictures } from './pictures';
+import { clearPictures, flushPictures, openPictures, putTraining, storedTraining } from './pictures';
 
 /** Rises when what is saved can no longer be read as before. */
 export const projectFormat = 1;
@@ -34,12 +34,6 @@ interface SavedProject extends Kept {
   readonly nextId: number;
 }
 
-/** Apart from the project: it is large, and written while a training is under way. */
-interface SavedTraining {
-  readonly format: number;
-  readonly training: state.KeptTraining;
-}
-
 let database: UseStore | null = null;
 let opened: () => void = () => undefined;
 
@@ -57,16 +51,16 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
       throw new Error('this browser has no private file system for pages');
     if (!(await isOurs())) throw new Error('the project is open in another tab; what you do in this one is not kept');
     database = createStore('pinhole', 'project');
-    const [project, file, training] = await Promise.all([
+    const [project, file] = await Promise.all([
       get<SavedProject>('project', database),
       get<Uint8Array>('model', database),
-      get<SavedTraining>('training', database),
     ]);
     const known = project?.format === projectFormat ? project : undefined;
     await openWith(true, known);
     if (known) restore(known);
+    const training = trainingFrom(await storedTraining());
     // One that has finished was to be deleted next.
-    if (known && known.phase !== 'finished' && training?.format === projectFormat) restoreTraining(training.training);
+    if (known && known.phase !== 'finished' && training) restoreTraining(training);
     if (file && known?.currentModel) model = { file, about: known.currentModel };
     startSaving();
   } catch (error) {
@@ -212,6 +206,30 @@ export function keepModel(model: Model, changes: Partial<Kept> = {}): Promise<vo
   });
 }
 
+/**
+ * Apart from the project: it is large, and written while a training is under way, in a tenth of the time that IndexedDB takes.
+ * In front of the state its length and that of everything else, as JSON.
+ */
+function bytesOf({ state: bytes, ...about }: state.KeptTraining): Uint8Array<ArrayBuffer> {
+  const json = new TextEncoder().encode(JSON.stringify({ format: projectFormat, ...about }));
+  // Of few different sizes, so that a record fits where an older one was.
+  const padded = Math.ceil(json.length / 65536) * 65536;
+  const record = new Uint8Array(8 + padded + bytes.length);
+  new Uint32Array(record.buffer, 0, 2).set([json.length, padded]);
+  record.set(json, 8);
+  record.set(bytes, 8 + padded);
+  return record;
+}
+
+function trainingFrom(record: Uint8Array<ArrayBuffer> | null): state.KeptTraining | null {
+  if (!record) return null;
+  const [length = 0, padded = 0] = new Uint32Array(record.buffer, 0, 2);
+  const { format, ...about } = JSON.parse(new TextDecoder().decode(record.subarray(8, 8 + length))) as {
+    format: number;
+  } & Omit<state.KeptTraining, 'state'>;
+  return format === projectFormat ? { ...about, state: record.slice(8 + padded) } : null;
+}
+
 let unwrittenTraining: state.KeptTraining | null | undefined;
 let isWritingTraining = false;
 
@@ -223,11 +241,7 @@ async function keepTraining(training: state.KeptTraining | null): Promise<void> 
   while (unwrittenTraining !== undefined) {
     const next: state.KeptTraining | null = unwrittenTraining;
     unwrittenTraining = undefined;
-    await writing((into) =>
-      next
-        ? set('training', { format: projectFormat, training: next } satisfies SavedTraining, into)
-        : del('training', into),
-    );
+    await attempt(() => putTraining(next && bytesOf(next)));
   }
   isWritingTraining = false;
 }

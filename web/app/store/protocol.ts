@@ -10,6 +10,9 @@ export interface StoreCalls {
   picture: { takes: { id: number }; gives: Bytes | null };
   pixels: { takes: { id: number; input: string }; gives: Bytes | null };
   putPixels: { takes: { id: number; input: string; bytes: Bytes }; gives: undefined };
+  /** The state of a training in the place of the one before; null: there is none any more. */
+  putTraining: { takes: { bytes: Bytes | null }; gives: undefined };
+  training: { takes: object; gives: Bytes | null };
   flush: { takes: object; gives: undefined };
   clear: { takes: object; gives: undefined };
 }

@@ -1,4 +1,4 @@
-// Keeps the pictures in the origin private file system: this worker alone holds its files. Without one it keeps them in memory.
+// Keeps the pictures, and the state of a training, in the origin private file system: this worker alone holds its files. Without one it keeps them in memory.
 /// <reference lib="dom.asynciterable" />
 import { MemoryFile, PackedFile, type RandomAccessFile } from './packed';
 import type { StoreAnswer, StoreCalls, StoreRequest } from './protocol';
@@ -8,6 +8,8 @@ const folderName = 'pinhole-project';
 let folder: FileSystemDirectoryHandle | null = null;
 let thumbnails: PackedFile;
 let pictures: PackedFile;
+/** One record, and for a moment two: the newer one has the larger number. */
+let training: PackedFile;
 const pixels = new Map<string, PackedFile>();
 
 async function openFile(name: string): Promise<PackedFile> {
@@ -46,6 +48,7 @@ const answers: {
       folder = await top.getDirectoryHandle(folderName, { create: true });
     }
     [thumbnails, pictures] = [await openFile('thumbnails'), await openFile('pictures')];
+    training = await openFile('training');
     const stored = await pixelsAt(input);
     const kept = new Set(keep);
     for (const file of [thumbnails, pictures, stored]) {
@@ -73,14 +76,27 @@ const answers: {
     return undefined;
   },
 
+  putTraining({ bytes }) {
+    const before = training.keys();
+    if (bytes) {
+      training.put(Math.max(0, ...before) + 1, bytes);
+      for (const key of before) training.delete(key);
+    } else {
+      training.clear();
+    }
+    return undefined;
+  },
+  training: () => training.get(Math.max(0, ...training.keys())) ?? null,
+
   flush() {
-    for (const file of [thumbnails, pictures, ...pixels.values()]) file.flush();
+    for (const file of [thumbnails, pictures, training, ...pixels.values()]) file.flush();
     return undefined;
   },
 
   async clear() {
     thumbnails.clear();
     pictures.clear();
+    training.clear();
     for (const [input, file] of pixels) {
       file.close();
       if (folder) await folder.removeEntry(`pixels-${input}`);
