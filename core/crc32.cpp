@@ -12,25 +12,22 @@ constexpr std::size_t kSlices = 8;
 
 using Tables = std::array<std::array<std::uint32_t, 256>, kSlices>;
 
-/// [k][b]: the remainder of byte b followed by k zero bytes. Made when first needed: in a download they would not compress.
-const Tables& remainders() {
-  static const Tables kTables = [] {
-    Tables tables{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit)
-        value = (value & 1U) != 0 ? 0xedb88320U ^ (value >> 1U) : value >> 1U;
-      tables[0][i] = value;
+/// [k][b]: the remainder of byte b followed by k zero bytes.
+Tables remainders() {
+  Tables tables{};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    std::uint32_t value = i;
+    for (int bit = 0; bit < 8; ++bit)
+      value = (value & 1U) != 0 ? 0xedb88320U ^ (value >> 1U) : value >> 1U;
+    tables[0][i] = value;
+  }
+  for (std::size_t k = 1; k < kSlices; ++k) {
+    for (std::size_t i = 0; i < 256; ++i) {
+      const std::uint32_t shorter = tables[k - 1][i];
+      tables[k][i] = (shorter >> 8U) ^ tables[0][shorter & 0xffU];
     }
-    for (std::size_t k = 1; k < kSlices; ++k) {
-      for (std::size_t i = 0; i < 256; ++i) {
-        const std::uint32_t shorter = tables[k - 1][i];
-        tables[k][i] = (shorter >> 8U) ^ tables[0][shorter & 0xffU];
-      }
-    }
-    return tables;
-  }();
-  return kTables;
+  }
+  return tables;
 }
 
 }  // namespace
@@ -39,8 +36,10 @@ const Tables& remainders() {
 // CRC Generators, 2005): eight lookups that do not wait for one another.
 std::uint32_t crc32(std::uint32_t crc, std::span<const std::uint8_t> bytes) {
   static_assert(std::endian::native == std::endian::little);
-  const auto entry = [&tables = remainders()](std::size_t table, std::uint32_t byte) {
-    return tables[table][byte & 0xffU];
+  // Made when first needed, and by no constant expression: in a download 8 KB of tables would not compress.
+  static const Tables kTables = remainders();
+  const auto entry = [](std::size_t table, std::uint32_t byte) {
+    return kTables[table][byte & 0xffU];
   };
   crc = ~crc;
   std::size_t at = 0;
