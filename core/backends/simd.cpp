@@ -109,7 +109,7 @@ void SimdBackend::linear_backward_input(const LinearGeometry& g, const real* dy,
     const int i = task % column_tiles * columns;
     const int n = task / column_tiles * rows;
     kernels_.gemm_nn(std::min(rows, g.n - n), std::min(columns, g.in - i), g.out,
-                     dy + as_size(n) * as_size(g.out), g.out, 1, w.value.data() + i, g.in,
+                     dy + as_size(n) * as_size(g.out), g.out, 1, w.value.data() + i, g.in, g.out, 0,
                      dx + as_size(n) * as_size(g.in) + as_size(i), g.in, false,
                      memory + thread * as_size(kSimdPack));
   });
@@ -129,8 +129,8 @@ void SimdBackend::linear_backward_weight(const LinearGeometry& g, const real* x,
     const int i = task % column_tiles * columns;
     const int o = task / column_tiles * rows;
     kernels_.gemm_nn(std::min(rows, g.out - o), std::min(columns, g.in - i), g.n, dy + o, 1, g.out,
-                     x + i, g.in, dw + as_size(o) * as_size(g.in) + as_size(i), g.in, beta != 0,
-                     memory + thread * as_size(kSimdPack));
+                     x + i, g.in, g.n, 0, dw + as_size(o) * as_size(g.in) + as_size(i), g.in,
+                     beta != 0, memory + thread * as_size(kSimdPack));
   });
   if (db == nullptr) return;
   if (beta == 0) kernels_.fill(as_size(g.out), 0, db);

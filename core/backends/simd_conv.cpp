@@ -495,6 +495,8 @@ void SimdBackend::add_partials(int tasks, std::size_t stride, const real* partia
 void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x, const real* dy,
                                          real beta, real* dw, real* db) {
   constexpr int kMostTaps = 256;
+  // Floats of dy that stay in the first-level cache beside a panel of x.
+  constexpr int kFirstLevel = 6000;
   const bool depthwise = g.groups == g.c && g.groups == g.oc;
   if (depthwise && g.kh * g.kw > kMostTaps)
     return Backend::conv2d_backward_weight(g, x, dy, beta, dw, db);
@@ -507,6 +509,12 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
   const int rows = std::clamp(std::min(by_work, by_cache), 1, g.oh);
   const int bands = divide_up(g.oh, rows);
   const int units = g.n * bands;
+  const std::ptrdiff_t ldb = static_cast<std::ptrdiff_t>(g.stride_w) * g.c;
+  const std::ptrdiff_t down = g.stride_h * band.pitch;
+  // Where rows continue each other (1x1, no padding) a band is one matrix. Other rows that are short go together too: a block of sums
+  // is fetched and put back once for all of them.
+  const bool one = g.ow * ldb == down;
+  const int joined = one ? rows : std::max(kFirstLevel / (g.ow * g.oc), 1);
   // Rows of kw * c values where they lie side by side, else one tap at a time.
   const bool runs = g.groups == 1 && g.dilation_w == 1;
   const int length = g.kh * g.kw * c;
@@ -545,31 +553,31 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
       const real* dyn =
           dy + (as_size(n) * as_size(g.oh) + as_size(t0)) * as_size(g.ow) * as_size(g.oc);
       if (db != nullptr) kernels_.add_columns((t1 - t0) * g.ow, g.oc, dyn, partial + weights);
-      const std::ptrdiff_t ldb = static_cast<std::ptrdiff_t>(g.stride_w) * g.c;
-      // Where rows continue each other (1x1, no padding) the whole band is one matrix.
-      const bool one = static_cast<std::ptrdiff_t>(g.ow) * ldb == g.stride_h * band.pitch;
-      const int depth = one ? (t1 - t0) * g.ow : g.ow;
-      for (int t = 0; t < (one ? 1 : t1 - t0); ++t) {
+      if (depthwise) {
+        for (int t = 0; t < t1 - t0; ++t)
+          kernels_.depthwise_weight(g.ow, from + t * down, ldb,
+                                    dyn + as_size(t) * as_size(g.ow) * as_size(g.oc), g.oc,
+                                    g.kh * g.kw, taps, partial, g.c);
+        continue;
+      }
+      for (int t = 0; t < t1 - t0; t += joined) {
+        const int depth = std::min(joined, t1 - t0 - t) * g.ow;
+        const int run = one ? depth : g.ow;
         const real* dyt = dyn + as_size(t) * as_size(g.ow) * as_size(g.oc);
-        const real* xt = from + static_cast<std::ptrdiff_t>(t) * g.stride_h * band.pitch;
-        if (depthwise) {
-          kernels_.depthwise_weight(depth, xt, ldb, dyt, g.oc, g.kh * g.kw, taps, partial, g.c);
-          continue;
-        }
         for (int kh = 0; kh < g.kh; ++kh) {
-          const real* xr = xt + static_cast<std::ptrdiff_t>(kh) * g.dilation_h * band.pitch;
+          const real* xr = from + t * down + kh * g.dilation_h * band.pitch;
           if (runs) {
-            kernels_.gemm_nn(g.oc, g.kw * c, depth, dyt, 1, g.oc, xr, ldb, partial + kh * g.kw * c,
-                             padded, true, pack);
+            kernels_.gemm_nn(g.oc, g.kw * c, depth, dyt, 1, g.oc, xr, ldb, run, down,
+                             partial + kh * g.kw * c, padded, true, pack);
             continue;
           }
           for (int kw = 0; kw < g.kw; ++kw) {
             for (int group = 0; group < g.groups; ++group) {
               kernels_.gemm_nn(
                   oc, c, depth, dyt + group * oc, 1, g.oc,
-                  xr + static_cast<std::ptrdiff_t>(kw) * g.dilation_w * g.c + group * c, ldb,
-                  partial + as_size(group * oc) * as_size(padded) + (kh * g.kw + kw) * c, padded,
-                  true, pack);
+                  xr + static_cast<std::ptrdiff_t>(kw) * g.dilation_w * g.c + group * c, ldb, run,
+                  down, partial + as_size(group * oc) * as_size(padded) + (kh * g.kw + kw) * c,
+                  padded, true, pack);
             }
           }
         }

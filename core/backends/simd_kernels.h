@@ -52,10 +52,11 @@ struct SimdKernels {
   // c[i][j] (+)= sum over l < k of a[i * lda + l] * b[j * ldb + l].
   void (*gemm_nt)(int m, int n, int k, const float* a, ptrdiff_t lda, const float* b, ptrdiff_t ldb,
                   float* c, ptrdiff_t ldc, bool add);
-  // c[i][j] (+)= sum over l < k of a[i * a_row + l * a_column] * b[l * ldb + j]. May read 64 bytes past a row of b.
-  // `memory`: kSimdPack floats that it may use.
+  // c[i][j] (+)= sum over l < k of a[i * a_row + l * a_column] * b[l][j], where b[l] begins at b + l / run * jump + l % run * ldb:
+  // rows in runs of `run`. May read 64 bytes past a row of b. `memory`: kSimdPack floats that it may use.
   void (*gemm_nn)(int m, int n, int k, const float* a, ptrdiff_t a_row, ptrdiff_t a_column,
-                  const float* b, ptrdiff_t ldb, float* c, ptrdiff_t ldc, bool add, float* memory);
+                  const float* b, ptrdiff_t ldb, int run, ptrdiff_t jump, float* c, ptrdiff_t ldc,
+                  bool add, float* memory);
 
   // dw[r * padded + j] += sum over entries of value * x[offset + r * x_row + j], j < padded = length rounded up to width,
   // and *total += the values unless it is null.
