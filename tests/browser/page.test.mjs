@@ -159,7 +159,7 @@ test('photos train the pretrained model, several looks of each, unless another i
   const file = readFileSync(await download.path());
   const { __metadata__ } = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE())).toString());
   const { recipe } = JSON.parse(__metadata__.training);
-  assert.deepEqual([recipe.augment_views, recipe.schedule.type, recipe.augment.length], [8, 'cosine', 2]);
+  assert.deepEqual([recipe.augment_views, recipe.schedule.type, recipe.augment.length], [4, 'cosine', 2]);
   await close();
 });
 
