@@ -83,7 +83,7 @@ async function offered(page) {
   await offer(page).waitFor();
   const epoch = Number(/epoch (\d+) of/.exec(await offer(page).innerText())[1]);
   const rows = await numbers(page);
-  assert.equal(epoch, rows.length + 1);
+  assert.equal(epoch, rows.length + 1, `it offers epoch ${epoch}, and ${rows.length} came back`);
   return rows;
 }
 
