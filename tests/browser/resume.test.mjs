@@ -62,6 +62,7 @@ async function finished(page) {
 async function numbers(page) {
   const table = page.getByRole('region', { name: 'Numbers of every epoch' });
   if (!(await table.isVisible())) await page.getByText('Numbers of every epoch').click();
+  await table.getByRole('row').nth(1).waitFor();
   return table
     .getByRole('row')
     .evaluateAll((all) =>

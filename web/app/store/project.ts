@@ -1,5 +1,6 @@
-// Keeps the project between visits: everything but the pictures and the state of a training in IndexedDB, whose writes are whole or not at all, so that a tab
-// that crashes leaves the last state. One tab at a time holds the project; another works on its own, in memory.
+// Keeps the project between visits: everything but the pictures and the state of a training in IndexedDB, whose writes are whole or
+// not at all, so that a tab that crashes leaves the last state. One tab at a time holds the project; another works on its own, in
+// memory.
 import { batch, effect } from '@preact/signals';
 import { clear, createStore, get, setMany, type UseStore } from 'idb-keyval';
 import type { Model } from '../../engine/index';
@@ -58,7 +59,7 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
     const known = project?.format === projectFormat ? project : undefined;
     await openWith(true, known);
     if (known) restore(known);
-    const training = trainingFrom(await storedTraining());
+    const training = await keptBefore();
     // One that has finished was to be deleted next.
     if (known && known.phase !== 'finished' && training) restoreTraining(training);
     if (file && known?.currentModel) model = { file, about: known.currentModel };
@@ -221,13 +222,19 @@ function bytesOf({ state: bytes, ...about }: state.KeptTraining): Uint8Array<Arr
   return record;
 }
 
-function trainingFrom(record: Uint8Array<ArrayBuffer> | null): state.KeptTraining | null {
-  if (!record) return null;
-  const [length = 0, padded = 0] = new Uint32Array(record.buffer, 0, 2);
-  const { format, ...about } = JSON.parse(new TextDecoder().decode(record.subarray(8, 8 + length))) as {
-    format: number;
-  } & Omit<state.KeptTraining, 'state'>;
-  return format === projectFormat ? { ...about, state: record.slice(8 + padded) } : null;
+/** Null when there is none, or none that can be read: the project is worth more than it. */
+async function keptBefore(): Promise<state.KeptTraining | null> {
+  try {
+    const record = await storedTraining();
+    if (!record) return null;
+    const [length = 0, padded = 0] = new Uint32Array(record.buffer, 0, 2);
+    const { format, ...about } = JSON.parse(new TextDecoder().decode(record.subarray(8, 8 + length))) as {
+      format: number;
+    } & Omit<state.KeptTraining, 'state'>;
+    return format === projectFormat ? { ...about, state: record.slice(8 + padded) } : null;
+  } catch {
+    return null;
+  }
 }
 
 let unwrittenTraining: state.KeptTraining | null | undefined;

@@ -1,4 +1,5 @@
-// Keeps the pictures, and the state of a training, in the origin private file system: this worker alone holds its files. Without one it keeps them in memory.
+// Keeps the pictures, and the state of a training, in the origin private file system: this worker alone holds its files. Without one
+// it keeps them in memory.
 /// <reference lib="dom.asynciterable" />
 import { MemoryFile, PackedFile, type RandomAccessFile } from './packed';
 import type { StoreAnswer, StoreCalls, StoreRequest } from './protocol';
