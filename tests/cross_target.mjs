@@ -9,13 +9,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { gunzipSync } from 'node:zlib';
+import { datasetOf, fashionFolder, fashionMnist, firstOf } from './fashion_mnist.mjs';
 import { lessonSpec, load, nativeFolder, root, run } from './wasm/support.mjs';
 
 const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '60000' },
-    data: { type: 'string', default: '/usr/share/datasets/fashion-mnist' },
+    data: { type: 'string', default: fashionFolder },
     variant: { type: 'string', default: 'simd-threads' },
   },
 });
@@ -23,18 +23,13 @@ const count = Number(values.images);
 const folder = mkdtempSync(path.join(tmpdir(), 'pinhole-cross-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** The first images of an IDX file, written where native_train finds them. */
-function first(name, header, item) {
-  const bytes = Buffer.from(gunzipSync(readFileSync(path.join(values.data, `${name}.gz`))));
-  const part = bytes.subarray(0, header + count * item);
-  part.writeUInt32BE(count, 4);
-  mkdirSync(path.join(folder, 'data'), { recursive: true });
-  writeFileSync(path.join(folder, 'data', name), part);
-  return part.subarray(header);
+mkdirSync(path.join(folder, 'data'));
+for (const kind of ['images', 'labels']) {
+  const { name, bytes } = firstOf('train', kind, count, values.data);
+  writeFileSync(path.join(folder, 'data', name), bytes);
 }
-const pixels = first('train-images-idx3-ubyte', 16, 784);
-const labels = first('train-labels-idx1-ubyte', 8, 1);
-const classes = Array.from({ length: Math.max(...new Set(labels)) + 1 }, (_, i) => String(i));
+const images = fashionMnist('train', count, values.data);
+const classes = Array.from({ length: Math.max(...new Set(images.labels)) + 1 }, (_, i) => String(i));
 
 const options = { batchSize: 32, lr: 0.001, seed: 3 };
 async function native(name, epochs, ...more) {
@@ -52,12 +47,7 @@ const pinhole = await load({ variant: values.variant });
 try {
   const whole = await pinhole.loadModel(await native('whole', 3));
   const spec = lessonSpec('fashion_cnn');
-  const data = await pinhole.createDataset({ classes, input: spec.input });
-  for (let i = 0; i < count; ++i) {
-    const rgba = new Uint8ClampedArray(784 * 4).fill(255);
-    for (let at = 0; at < 784; ++at) rgba.fill(pixels[784 * i + at], 4 * at, 4 * at + 3);
-    await data.addRgba({ data: rgba, width: 28, height: 28 }, labels[i]);
-  }
+  const data = await datasetOf(pinhole, images, classes);
   const fresh = () => pinhole.createModel(spec, { classes, seed: options.seed });
   let state;
   await (await fresh()).train(data, { epochs: 1, ...options, onState: (event) => ({ state } = event) });

@@ -168,6 +168,37 @@ test('of a training whose page goes away in the middle of an epoch no whole epoc
   many.remove();
 });
 
+test('a stored training that cannot be read costs that training, and nothing else', limit, async () => {
+  const { page, close } = await begun();
+  await inTheMiddle(page);
+  await page.reload();
+  await comesBack(page);
+  // Away from the page, which holds its files: what was written about the training is overwritten.
+  await page.goto(`${server.url}icon.svg`);
+  await page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('pinhole-project');
+    const file = await folder.getFileHandle('training');
+    for (let attempt = 0; ; ++attempt) {
+      try {
+        const stream = await file.createWritable({ keepExistingData: true });
+        await stream.write({ type: 'write', position: 24, data: new Uint8Array(1000).fill(255) });
+        await stream.close();
+        return;
+      } catch (error) {
+        if (attempt === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  });
+  await page.goto(server.url);
+  await engineReady(page);
+  await page.getByText('60 images in 3 classes').waitFor();
+  await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+  assert.equal(await offer(page).count(), 0);
+  assert.equal(await page.getByText('This project is not kept').count(), 0);
+  await close();
+});
+
 test(
   'a page that dies in mid-training has its training back in the next one',
   { ...limit, ...onlyInChromium('no other driver kills a page') },

@@ -87,7 +87,7 @@ export const offeredModels: readonly OfferedModel[] = [
     name: fashionSmall.name,
     spec: specOf(fashionSmall),
     recipe: fashionSmallRecipe,
-    about: 'Five convolutions on small grey pictures, for thousands of them.',
+    about: 'Seven convolutions on small grey pictures, for thousands of them.',
     refuses: anyNumber,
   },
 ];

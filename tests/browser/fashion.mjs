@@ -1,0 +1,87 @@
+// Fashion-MNIST in the page, as a person does it: its training images as a folder of classes, the model FashionSmall, "Train", and the
+// saved model tried on the test images in Node. Prints the seconds from the button to the result and the test accuracy.
+// Takes up to a quarter of an hour, most of it to write and to import the pictures, so it is a command of its own:
+//   node tests/browser/fashion.mjs [--images 60000] [--epochs 5] [--seed 0]
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+import { build } from '../../scripts/build.mjs';
+import { serve } from '../../scripts/serve.mjs';
+import { datasetOf, fashionMnist, side } from '../fashion_mnist.mjs';
+import { load, png } from '../wasm/support.mjs';
+import { browserArguments, dropOn, engineReady, executablePath } from './page.mjs';
+
+const { values } = parseArgs({
+  options: {
+    images: { type: 'string', default: '60000' },
+    epochs: { type: 'string', default: '5' },
+    seed: { type: 'string', default: '0' },
+  },
+});
+const count = Number(values.images);
+const classes = Array.from({ length: 10 }, (_, i) => String(i));
+
+await build('wasm', 'engine', 'web');
+const scratch = mkdtempSync(path.join(tmpdir(), 'pinhole-fashion-'));
+const folder = path.join(scratch, 'fashion');
+for (const name of classes) mkdirSync(path.join(folder, name), { recursive: true });
+const { pixels, labels } = fashionMnist('train', count);
+for (const [i, label] of labels.entries()) {
+  const grey = (x, y) => new Array(3).fill(pixels[side * side * i + side * y + x]);
+  writeFileSync(path.join(folder, String(label), `${String(i).padStart(5, '0')}.png`), png(side, side, grey));
+}
+console.log(`${count} pictures written`);
+
+const server = await serve({ port: 4324 });
+const context = await chromium.launchPersistentContext(path.join(scratch, 'profile'), {
+  executablePath,
+  args: browserArguments,
+});
+let model;
+try {
+  const page = await context.newPage();
+  await page.goto(server.url);
+  console.log(await engineReady(page));
+  const importing = Date.now();
+  await dropOn(page, page.getByRole('heading', { name: 'Drop a folder of photos here' }), [folder]);
+  await page
+    .getByText(`${count.toLocaleString('en')} images added.`)
+    .first()
+    .waitFor({ timeout: 0 });
+  console.log(`imported in ${((Date.now() - importing) / 1000).toFixed(0)} s`);
+  await page.getByText('Advanced', { exact: true }).click();
+  await page.getByRole('radio', { name: 'FashionSmall' }).check();
+  await page.getByLabel('Epochs', { exact: true }).fill(values.epochs);
+  await page.getByLabel('Validation split', { exact: true }).fill('0');
+  await page.getByLabel('Seed', { exact: true }).fill(values.seed);
+  const begun = Date.now();
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByText(/^Trained in/).waitFor({ timeout: 0 });
+  const seconds = (Date.now() - begun) / 1000;
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save the model', exact: true }).click(),
+  ]);
+  const file = path.join(scratch, 'fashion.safetensors');
+  await download.saveAs(file);
+  model = readFileSync(file);
+  console.log(`${values.epochs} epochs: ${seconds.toFixed(0)} s from the button to the result`);
+} finally {
+  await context.close();
+  await server.close();
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+const pinhole = await load({ variant: 'simd-threads' });
+try {
+  const test = fashionMnist('t10k', 10_000);
+  const trained = await pinhole.loadModel(model);
+  const probabilities = await trained.predictAll(await datasetOf(pinhole, test, classes));
+  const best = (row) => row.indexOf(Math.max(...row));
+  const right = test.labels.filter((label, i) => best(probabilities.subarray(10 * i, 10 * i + 10)) === label).length;
+  console.log(`seed ${values.seed}: test accuracy ${(right / test.labels.length).toFixed(4)}`);
+} finally {
+  pinhole.dispose();
+}
