@@ -503,6 +503,20 @@ TEST(FastPaths, a_block_of_conv_relu_and_pool_is_one_pass_and_the_first_has_no_i
   }
 }
 
+TEST(FastPaths, three_by_three_taps_on_many_channels_go_by_winograds_tiles) {
+  const char* const chain = R"([
+  {"type": "Conv2d", "out_channels": 32, "kernel_size": 3, "padding": 1},
+  {"type": "Conv2d", "out_channels": 32, "kernel_size": 3, "padding": 1},
+  {"type": "Conv2d", "out_channels": 64, "kernel_size": 3, "padding": 1}, {"type": "ReLU"}, {"type": "MaxPool2d", "kernel_size": 2},
+  {"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}])";
+  for (const char* backend : {"simd", "xnnpack"}) {
+    std::map<std::string, int> paths = paths_of(chain, backend);
+    EXPECT_EQ(paths["simd winograd conv2d_forward"], 1);
+    EXPECT_EQ(paths["simd winograd conv2d_relu_max_pool2d_forward"], 1);
+    EXPECT_EQ(paths["simd winograd conv2d_backward_input"], 1);
+  }
+}
+
 TEST(FastPaths, depthwise_convolutions_have_kernels_of_their_own) {
   using Expected = std::map<std::string, int>;
   EXPECT_EQ(paths_of(kDepthwise, "simd"), (Expected{{"simd conv2d_forward", 1},

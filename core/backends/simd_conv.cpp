@@ -5,10 +5,32 @@
 #include <cstring>
 
 #include "simd_tiles.h"
+#include "simd_winograd.h"
 
 namespace pinhole {
 
+void simd::copy_band(const SimdKernels& k, const real* source, int h, int w, int c, int row,
+                     int rows, int column, int columns, real* to) {
+  const int left = std::clamp(-column, 0, columns);
+  const int right = std::clamp(w - column, left, columns);
+  for (int r = 0; r < rows; ++r) {
+    const int from = row + r;
+    real* cell = to + as_size(r) * as_size(columns) * as_size(c);
+    if (from < 0 || from >= h || right == left) {
+      k.fill(as_size(columns) * as_size(c), 0, cell);
+      continue;
+    }
+    if (left > 0) k.fill(as_size(left) * as_size(c), 0, cell);
+    k.copy(as_size(right - left) * as_size(c),
+           source + (as_size(from) * as_size(w) + as_size(column + left)) * as_size(c),
+           cell + as_size(left) * as_size(c));
+    if (right < columns)
+      k.fill(as_size(columns - right) * as_size(c), 0, cell + as_size(right) * as_size(c));
+  }
+}
+
 using simd::as_size;
+using simd::copy_band;
 using simd::divide_up;
 using simd::for_tasks;
 using simd::round_up;
@@ -54,6 +76,7 @@ struct ConvState : OpState {
   explicit ConvState(const SimdKernels* k) : kernels(k) {}
   const SimdKernels* kernels;
   Pass forward, input;
+  simd::Winograd winograd_forward, winograd_input;
   Buffer taps;  // sparse input gradient: [kh * kw, oc, c rounded up]
   std::uint64_t taps_version = 0;
   const real* taps_from = nullptr;
@@ -213,27 +236,6 @@ void prepare(Pass& p, const Conv2dGeometry& g, bool backward, const Parameter& w
   p.packed_from = w.value.data();
 }
 
-/// Rows [row, row + rows) and columns [column, column + columns) of a source image, zero outside it.
-void copy_band(const SimdKernels& k, const real* source, int h, int w, int c, int row, int rows,
-               int column, int columns, real* to) {
-  const int left = std::clamp(-column, 0, columns);
-  const int right = std::clamp(w - column, left, columns);
-  for (int r = 0; r < rows; ++r) {
-    const int from = row + r;
-    real* cell = to + as_size(r) * as_size(columns) * as_size(c);
-    if (from < 0 || from >= h || right == left) {
-      k.fill(as_size(columns) * as_size(c), 0, cell);
-      continue;
-    }
-    if (left > 0) k.fill(as_size(left) * as_size(c), 0, cell);
-    k.copy(as_size(right - left) * as_size(c),
-           source + (as_size(from) * as_size(w) + as_size(column + left)) * as_size(c),
-           cell + as_size(left) * as_size(c));
-    if (right < columns)
-      k.fill(as_size(columns - right) * as_size(c), 0, cell + as_size(right) * as_size(c));
-  }
-}
-
 /// Output rows of one tile: enough work to be worth a task, few enough that the band stays in the second-level cache.
 int band_rows(const Pass& p, const Phase& phase, int unit) {
   const double row_work =
@@ -348,6 +350,13 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
 
 void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
                                  const Parameter* b, real* y, OpSlot& op) {
+  if (simd::Winograd::suits(g)) {
+    simd::Winograd& winograd = state_of(op, kernels_).winograd_forward;
+    winograd.prepare(g, false, w, pool(), kernels_);
+    took("simd winograd conv2d_forward");
+    return winograd.run(pool(), kernels_, x, b != nullptr ? b->value.data() : nullptr, y,
+                        scratch(simd::kBand, winograd.share() * as_size(pool().threads())));
+  }
   Pass& p = state_of(op, kernels_).forward;
   prepare(p, g, false, w, kernels_);
   took(p.depthwise ? "simd depthwise conv2d_forward" : "simd conv2d_forward");
@@ -358,6 +367,13 @@ void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const P
 
 void SimdBackend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,
                                         real* dx, OpSlot& op) {
+  if (simd::Winograd::suits(g)) {
+    simd::Winograd& winograd = state_of(op, kernels_).winograd_input;
+    winograd.prepare(g, true, w, pool(), kernels_);
+    took("simd winograd conv2d_backward_input");
+    return winograd.run(pool(), kernels_, dy, nullptr, dx,
+                        scratch(simd::kBand, winograd.share() * as_size(pool().threads())));
+  }
   Pass& p = state_of(op, kernels_).input;
   prepare(p, g, true, w, kernels_);
   took(p.depthwise ? "simd depthwise conv2d_backward_input" : "simd conv2d_backward_input");
@@ -371,6 +387,14 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
                                                  std::uint8_t* winner, OpSlot& op) {
   if (g.groups == g.c && g.groups == g.oc)
     return Backend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
+  if (simd::Winograd::suits(g)) {
+    simd::Winograd& winograd = state_of(op, kernels_).winograd_forward;
+    winograd.prepare(g, false, w, pool(), kernels_);
+    took("simd winograd conv2d_relu_max_pool2d_forward");
+    return winograd.run_pooled(pool(), kernels_, x, b != nullptr ? b->value.data() : nullptr, y,
+                               winner,
+                               scratch(simd::kBand, winograd.share() * as_size(pool().threads())));
+  }
   took("simd conv2d_relu_max_pool2d_forward");
   Pass& p = state_of(op, kernels_).forward;
   prepare(p, g, false, w, kernels_);

@@ -42,6 +42,16 @@ struct SimdKernels {
   void (*conv_pool)(int count, const float* const* a, ptrdiff_t right, ptrdiff_t down, float* y,
                     uint8_t* winner, ptrdiff_t stride, int segments, const ptrdiff_t* segment,
                     int length, const float* w, const float* b, int oc, bool past_cache);
+  // Winograd's F(2x2, 3x3) around products of matrices; c is a multiple of 16.
+  // v[t * stride + (4 * i + j) * c + k] = (B^T d B)[i][j] of the 4x4 cells d that begin at a[t] + k, rows `row` floats apart.
+  void (*winograd_input)(int count, const float* const* a, ptrdiff_t row, int c, float* v,
+                         ptrdiff_t stride);
+  // y[4 * t + 2 * i + j][k] = b[k] + (A^T m A)[i][j] of m[t * stride + (4 * .. + ..) * c + k].
+  void (*winograd_output)(int count, const float* m, ptrdiff_t stride, int c, const float* b,
+                          float* const* y);
+  // The same, then ReLU and the largest of the four, as conv_pool: tile t goes to y + t * c and winner + t * c.
+  void (*winograd_pool)(int count, const float* m, ptrdiff_t stride, int c, const float* b,
+                        float* y, uint8_t* winner, bool past_cache);
   // y[i][k] = b[k] + sum over taps of a[i][tap[t] + k] * w[t * padded + k], k < c; padded = c rounded up to width.
   void (*depthwise)(int count, const float* const* a, float* const* y, int taps,
                     const ptrdiff_t* tap, const float* w, const float* b, int c);

@@ -41,4 +41,8 @@ void for_tasks(ThreadPool& pool, int count, double work, const Body& body) {
 /// Memory for one thread out of a block for all: a multiple of a cache line, with room to read past the end.
 inline std::size_t thread_share(std::size_t count) { return (count + 15) / 16 * 16 + 32; }
 
+/// Rows [row, row + rows) and columns [column, column + columns) of an image of [h, w, c], zero outside it.
+void copy_band(const SimdKernels& k, const real* source, int h, int w, int c, int row, int rows,
+               int column, int columns, real* to);
+
 }  // namespace pinhole::simd
