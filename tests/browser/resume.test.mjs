@@ -174,6 +174,7 @@ test('a stored training that cannot be read costs that training, and nothing els
   await page.reload();
   await comesBack(page);
   // Away from the page, which holds its files: what was written about the training is overwritten.
+  await page.route('**/favicon.ico', (route) => route.fulfill({ status: 204 }));
   await page.goto(`${server.url}icon.svg`);
   await page.evaluate(async () => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('pinhole-project');
@@ -181,7 +182,10 @@ test('a stored training that cannot be read costs that training, and nothing els
     for (let attempt = 0; ; ++attempt) {
       try {
         const stream = await file.createWritable({ keepExistingData: true });
-        await stream.write({ type: 'write', position: 24, data: new Uint8Array(1000).fill(255) });
+        const bytes = await (await file.getFile()).arrayBuffer();
+        // Records follow each other: a header that ends with the size, the length of a text, the text.
+        for (let at = 0; at < bytes.byteLength; at += 24 + new DataView(bytes).getFloat64(at + 16, true))
+          await stream.write({ type: 'write', position: at + 32, data: new Uint8Array(100).fill(255) });
         await stream.close();
         return;
       } catch (error) {
