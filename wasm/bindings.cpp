@@ -110,7 +110,9 @@ double bytes_reserved() { return static_cast<double>(emscripten_get_heap_size())
 
 // ---------------------------------------------------------------- images and data sets
 
-Image decode(Bytes encoded) { return decode_image(bytes_of(encoded)); }
+Image decode(Bytes encoded, int max_pixels) {
+  return decode_image(bytes_of(encoded), {.max_pixels = max_pixels});
+}
 
 Image from_rgba(Bytes rgba, int width, int height) {
   const auto pixels = static_cast<std::uint64_t>(std::max(width, 0)) *

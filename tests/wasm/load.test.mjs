@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { load, packageFolder, runScript, variants, withEngine } from './support.mjs';
+import { load, packageFolder, png, runScript, variants, withEngine } from './support.mjs';
 
 const major = Number(process.versions.node.split('.')[0]);
 const relaxedFlag = major <= 20 ? ['--experimental-wasm-relaxed-simd'] : [];
@@ -55,6 +55,20 @@ test('a wrong wish is an Error that says what there is', async () => {
   await assert.rejects(load({ threads: 0 }), /threads expected a whole number of 1 or more, got 0/);
   await assert.rejects(load({ threads: 1.5 }), /threads expected a whole number/);
   await assert.rejects(load({ wasmUrl: '/nowhere/at/all' }), /cannot load the engine: file:\/\/\/nowhere\/at\/all\//);
+});
+
+test('an image of more pixels than allowed is refused by its size, and the engine goes on', async () => {
+  await withEngine({ variant: 'simd', maxPixels: 12 }, async (pinhole) => {
+    const red = () => [255, 0, 0];
+    await assert.rejects(pinhole.decode(png(4, 4, red), [2, 2, 3]), {
+      message: 'the image is too large: 4x4 pixels, at most 12 are allowed',
+    });
+    assert.equal((await pinhole.decode(png(4, 3, red), [2, 2, 3])).data[0], 255);
+  });
+  await assert.rejects(
+    load({ variant: 'simd', maxPixels: 0 }),
+    /maxPixels expected a whole number of 1 or more, got 0/,
+  );
 });
 
 test('where the build with threads cannot be loaded, the plain one is', async () => {

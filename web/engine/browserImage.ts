@@ -14,7 +14,10 @@ function formatOf(bytes: Uint8Array): 'WebP' | 'AVIF' | 'HEIC' | undefined {
 }
 
 /** Upright pixels when the browser can decode what the core cannot; undefined when this is the core's business. */
-export async function decodeInBrowser(bytes: Uint8Array<ArrayBuffer>): Promise<RgbaImage | undefined> {
+export async function decodeInBrowser(
+  bytes: Uint8Array<ArrayBuffer>,
+  maxPixels: number,
+): Promise<RgbaImage | undefined> {
   const format = formatOf(bytes);
   if (!format || typeof createImageBitmap !== 'function' || typeof OffscreenCanvas !== 'function') return undefined;
   let bitmap: ImageBitmap;
@@ -29,6 +32,8 @@ export async function decodeInBrowser(bytes: Uint8Array<ArrayBuffer>): Promise<R
   }
   const { width, height } = bitmap;
   try {
+    if (width * height > maxPixels)
+      throw new Error(`the image is too large: ${width}x${height} pixels, at most ${maxPixels} are allowed`);
     const canvas = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
     if (!canvas) throw new Error(`the image of ${width}x${height} is larger than this browser can draw`);
     canvas.drawImage(bitmap, 0, 0);

@@ -127,7 +127,7 @@ export interface Core {
   bytesReserved(): number;
   Backend: { create(name: string, threads: number): CoreBackend };
   Image: {
-    decode(encoded: Uint8Array): CoreImage;
+    decode(encoded: Uint8Array, maxPixels: number): CoreImage;
     fromRgba(rgba: Uint8Array, width: number, height: number): CoreImage;
   };
   ImageDataset: { create(height: number, width: number, channels: number, classes: string[]): CoreDataset };

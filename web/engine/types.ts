@@ -16,6 +16,8 @@ export interface LoadOptions {
    * Default: the folder `wasm/` beside this module.
    */
   wasmUrl?: string | URL;
+  /** Encoded images of more pixels are refused by their header, before they take memory. Default: 100,000,000. */
+  maxPixels?: number;
 }
 
 export interface EngineInfo {

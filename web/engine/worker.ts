@@ -15,6 +15,7 @@ interface Engine {
   core: Core;
   backend: CoreBackend;
   info: EngineInfo;
+  maxPixels: number;
 }
 
 interface Entry<Object extends CoreObject> {
@@ -143,8 +144,9 @@ function fromPixels({ data, width, height }: RgbaImage): CoreImage {
 async function decode(source: ImageSource): Promise<CoreImage> {
   if (isPixels(source)) return fromPixels(source);
   const bytes = await bytesOf(source);
-  const pixels = await decodeInBrowser(bytes);
-  return pixels ? fromPixels(pixels) : started().core.Image.decode(bytes);
+  const { core, maxPixels } = started();
+  const pixels = await decodeInBrowser(bytes, maxPixels);
+  return pixels ? fromPixels(pixels) : core.Image.decode(bytes, maxPixels);
 }
 
 /** Calls `use` with the decoded image, then frees it. */
@@ -171,8 +173,9 @@ type Answers = {
 };
 
 const answers: Answers = {
-  async load({ wasmUrl, variant: forced, threads: wanted, backend: backendName = 'auto' }) {
+  async load({ wasmUrl, variant: forced, threads: wanted, backend: backendName = 'auto', maxPixels: most }) {
     if (engine) throw new Error('the engine is loaded already');
+    const maxPixels = wholeNumber('maxPixels', most, 100_000_000, 1);
     const count = wanted === undefined ? undefined : wholeNumber('threads', wanted, 1, 1);
     const signs = setInterval(() => owner.post({ kind: 'loading' }), 1000);
     const { core, variant, threads } = await loadCore(wasmUrl, forced, count).finally(() => clearInterval(signs));
@@ -184,7 +187,7 @@ const answers: Answers = {
       backends: core.backendNames(),
       description: backend.description(),
     };
-    engine = { core, backend, info };
+    engine = { core, backend, info, maxPixels };
     return info;
   },
 
