@@ -514,6 +514,7 @@ TEST(FastPaths, three_by_three_taps_on_many_channels_go_by_winograds_tiles) {
     EXPECT_EQ(paths["simd winograd conv2d_forward"], 1);
     EXPECT_EQ(paths["simd winograd conv2d_relu_max_pool2d_forward"], 1);
     EXPECT_EQ(paths["simd winograd conv2d_backward_input"], 1);
+    EXPECT_EQ(paths["simd winograd conv2d_backward_weight"], 1);
   }
 }
 

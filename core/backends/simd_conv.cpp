@@ -76,7 +76,7 @@ struct ConvState : OpState {
   explicit ConvState(const SimdKernels* k) : kernels(k) {}
   const SimdKernels* kernels;
   Pass forward, input;
-  simd::Winograd winograd_forward, winograd_input;
+  simd::WinogradPass winograd_forward, winograd_input;
   Buffer taps;  // sparse input gradient: [kh * kw, oc, c rounded up]
   std::uint64_t taps_version = 0;
   const real* taps_from = nullptr;
@@ -350,8 +350,8 @@ void run_pass(ThreadPool& pool, const SimdKernels& k, const Pass& p, const real*
 
 void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
                                  const Parameter* b, real* y, OpSlot& op) {
-  if (simd::Winograd::suits(g)) {
-    simd::Winograd& winograd = state_of(op, kernels_).winograd_forward;
+  if (simd::winograd_suits(g)) {
+    simd::WinogradPass& winograd = state_of(op, kernels_).winograd_forward;
     winograd.prepare(g, false, w, pool(), kernels_);
     took("simd winograd conv2d_forward");
     return winograd.run(pool(), kernels_, x, b != nullptr ? b->value.data() : nullptr, y,
@@ -367,8 +367,8 @@ void SimdBackend::conv2d_forward(const Conv2dGeometry& g, const real* x, const P
 
 void SimdBackend::conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w,
                                         real* dx, OpSlot& op) {
-  if (simd::Winograd::suits(g)) {
-    simd::Winograd& winograd = state_of(op, kernels_).winograd_input;
+  if (simd::winograd_suits(g)) {
+    simd::WinogradPass& winograd = state_of(op, kernels_).winograd_input;
     winograd.prepare(g, true, w, pool(), kernels_);
     took("simd winograd conv2d_backward_input");
     return winograd.run(pool(), kernels_, dy, nullptr, dx,
@@ -387,8 +387,8 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
                                                  std::uint8_t* winner, OpSlot& op) {
   if (g.groups == g.c && g.groups == g.oc)
     return Backend::conv2d_relu_max_pool2d_forward(g, x, w, b, y, winner, op);
-  if (simd::Winograd::suits(g)) {
-    simd::Winograd& winograd = state_of(op, kernels_).winograd_forward;
+  if (simd::winograd_suits(g)) {
+    simd::WinogradPass& winograd = state_of(op, kernels_).winograd_forward;
     winograd.prepare(g, false, w, pool(), kernels_);
     took("simd winograd conv2d_relu_max_pool2d_forward");
     return winograd.run_pooled(pool(), kernels_, x, b != nullptr ? b->value.data() : nullptr, y,
@@ -524,6 +524,13 @@ void SimdBackend::conv2d_backward_weight(const Conv2dGeometry& g, const real* x,
   const bool depthwise = g.groups == g.c && g.groups == g.oc;
   if (depthwise && g.kh * g.kw > kMostTaps)
     return Backend::conv2d_backward_weight(g, x, dy, beta, dw, db);
+  if (simd::winograd_suits(g)) {
+    const simd::WinogradWeights winograd(g);
+    took("simd winograd conv2d_backward_weight");
+    return winograd.run(pool(), kernels_, x, dy, beta, dw, db,
+                        scratch(simd::kPartial, winograd.partials()),
+                        scratch(simd::kBand, winograd.share() * as_size(pool().threads())));
+  }
   took(depthwise ? "simd depthwise conv2d_backward_weight" : "simd conv2d_backward_weight");
   const int c = g.c / g.groups, oc = g.oc / g.groups;
   const XBand band = x_band(g);

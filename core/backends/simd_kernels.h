@@ -52,6 +52,9 @@ struct SimdKernels {
   // The same, then ReLU and the largest of the four, as conv_pool: tile t goes to y + t * c and winner + t * c.
   void (*winograd_pool)(int count, const float* m, ptrdiff_t stride, int c, const float* b,
                         float* y, uint8_t* winner, bool past_cache);
+  // v[t * stride + (4 * i + j) * c + k] = (A d A^T)[i][j] of the 2x2 values d at dy[4 * t + 0 .. 3] + k, and total[k] += their sum.
+  void (*winograd_gradient)(int count, const float* const* dy, int c, float* v, ptrdiff_t stride,
+                            float* total);
   // y[i][k] = b[k] + sum over taps of a[i][tap[t] + k] * w[t * padded + k], k < c; padded = c rounded up to width.
   void (*depthwise)(int count, const float* const* a, float* const* y, int taps,
                     const ptrdiff_t* tap, const float* w, const float* b, int c);

@@ -9,18 +9,73 @@ namespace {
 constexpr int kMostTiles = 96;
 /// Floats of transformed tiles and of products that a thread works on at once: they stay in the second-level cache.
 constexpr int kTileFloats = 64 << 10;
-/// Floats of the source that are copied, with their padding, at once.
+/// Floats of the source that are copied at once.
 constexpr int kBandFloats = 24000;
 /// Multiply-adds of a task.
 constexpr double kTaskWork = 4e6;
+/// Tiles of a partial sum of weights at least: adding it up takes as long as a few.
+constexpr int kTilesOfPartial = 192;
+constexpr int kMostPartials = 16;
+constexpr std::size_t kPartialFloats = std::size_t{4} << 20U;  // of all together
 /// Keeps the tiles' rows out of each other's place in the cache.
 constexpr int kGap = 16;
 
 std::size_t stride_of(int channels) { return as_size(16 * channels + kGap); }
 
+/// Transforms the tiles of the rows [row, end), all images' rows one after the other so that small images share a product.
+/// Calls full(count, first) for every grid.tiles of them, and for what is left.
+template <class Full>
+void transform_rows(const SimdKernels& k, const WinogradGrid& grid, const real* source, int row,
+                    int end, real* band, real* tiles, const Full& full) {
+  const int columns = 2 * grid.tile_columns + 2;
+  const std::size_t in = stride_of(grid.source_c);
+  const std::size_t image =
+      as_size(grid.source_h) * as_size(grid.source_w) * as_size(grid.source_c);
+  const real* a[kMostTiles];
+  int first = row * grid.tile_columns, count = 0;
+  while (row < end) {
+    const int n = row / grid.tile_rows, r = row % grid.tile_rows;
+    const int some = std::min({grid.band, grid.tile_rows - r, end - row});
+    copy_band(k, source + as_size(n) * image, grid.source_h, grid.source_w, grid.source_c,
+              2 * r - grid.pad_top, 2 * some + 2, -grid.pad_left, columns, band);
+    for (int tile = 0; tile < some * grid.tile_columns;) {
+      const int taken = std::min(grid.tiles - count, some * grid.tile_columns - tile);
+      for (int i = 0; i < taken; ++i) {
+        const int y = (tile + i) / grid.tile_columns, x = (tile + i) % grid.tile_columns;
+        a[i] = band + as_size(2 * (y * columns + x)) * as_size(grid.source_c);
+      }
+      k.winograd_input(taken, a, static_cast<std::ptrdiff_t>(columns) * grid.source_c,
+                       grid.source_c, tiles + as_size(count) * in, static_cast<std::ptrdiff_t>(in));
+      count += taken;
+      tile += taken;
+      if (count < grid.tiles) continue;
+      full(count, first);
+      first += count;
+      count = 0;
+    }
+    row += some;
+  }
+  if (count > 0) full(count, first);
+}
+
+/// Where the four outputs of each tile are; `nowhere` for those beyond an edge.
+template <class Real>
+void outputs_of(const WinogradGrid& grid, int count, int first, Real* y, Real* nowhere, Real** to) {
+  for (int i = 0; i < count; ++i) {
+    const int row = (first + i) / grid.tile_columns;
+    const int n = row / grid.tile_rows;
+    const int top = row % grid.tile_rows * 2, left = (first + i) % grid.tile_columns * 2;
+    for (int q = 0; q < 4; ++q) {
+      const int h = top + q / 2, w = left + q % 2;
+      const std::size_t at = as_size(n * grid.out_h + h) * as_size(grid.out_w) + as_size(w);
+      *to++ = h < grid.out_h && w < grid.out_w ? y + at * as_size(grid.out_c) : nowhere;
+    }
+  }
+}
+
 }  // namespace
 
-bool Winograd::suits(const Conv2dGeometry& g) {
+bool winograd_suits(const Conv2dGeometry& g) {
   const auto pads = [](int pad) { return pad >= 0 && pad <= 2; };
   return g.kh == 3 && g.kw == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
          g.dilation_w == 1 && g.groups == 1 && g.c % 16 == 0 && g.oc % 16 == 0 && g.c >= 32 &&
@@ -29,27 +84,40 @@ bool Winograd::suits(const Conv2dGeometry& g) {
          g.ow == g.w + g.pad_left + g.pad_right - 2;
 }
 
-void Winograd::prepare(const Conv2dGeometry& g, bool backward, const Parameter& w, ThreadPool& pool,
-                       const SimdKernels& k) {
+WinogradGrid::WinogradGrid(const Conv2dGeometry& g, bool backward)
+    : n(g.n),
+      source_h(backward ? g.oh : g.h),
+      source_w(backward ? g.ow : g.w),
+      source_c(backward ? g.oc : g.c),
+      out_h(backward ? g.h : g.oh),
+      out_w(backward ? g.w : g.ow),
+      out_c(backward ? g.c : g.oc),
+      pad_top(backward ? 2 - g.pad_top : g.pad_top),
+      pad_left(backward ? 2 - g.pad_left : g.pad_left),
+      tile_rows(divide_up(out_h, 2)),
+      tile_columns(divide_up(out_w, 2)),
+      band(std::clamp(kBandFloats / (2 * (source_w + 3) * source_c), 1, tile_rows)),
+      tiles(std::clamp(kTileFloats / (16 * (g.c + g.oc)) / 12 * 12, 24, kMostTiles)) {}
+
+std::size_t WinogradGrid::band_floats() const {
+  return thread_share(as_size(2 * band + 2) * as_size(2 * tile_columns + 2) * as_size(source_c));
+}
+
+// ---- the convolution and its input gradient ---------------------------------------------------------------------------------------
+
+void WinogradPass::prepare(const Conv2dGeometry& g, bool backward, const Parameter& w,
+                           ThreadPool& pool, const SimdKernels& k) {
   Conv2dGeometry same = geometry_;
   same.n = g.n;
   if (same != g || backward != backward_ || weights_.size() == 0) {
     backward_ = backward;
-    source_h_ = backward ? g.oh : g.h;
-    source_w_ = backward ? g.ow : g.w;
-    source_c_ = backward ? g.oc : g.c;
-    out_h_ = backward ? g.h : g.oh;
-    out_w_ = backward ? g.w : g.ow;
-    out_c_ = backward ? g.c : g.oc;
-    pad_top_ = backward ? 2 - g.pad_top : g.pad_top;
-    pad_left_ = backward ? 2 - g.pad_left : g.pad_left;
-    band_ = std::clamp(kBandFloats / (2 * (source_w_ + 3) * source_c_), 1, divide_up(out_h_, 2));
-    tiles_ = std::clamp(kTileFloats / (16 * (g.c + g.oc)) / 12 * 12, 24, kMostTiles);
-    plane_ = as_size(source_c_) * as_size(out_c_);
+    grid_ = WinogradGrid(g, backward);
+    plane_ = as_size(grid_.source_c) * as_size(grid_.out_c);
     weights_ = Buffer(16 * plane_);
     transformed_from_ = nullptr;
   }
   geometry_ = g;
+  grid_.n = g.n;
   if (version_ == w.version && transformed_from_ == w.value.data()) return;
   transform(w.value.data(), pool, k);
   version_ = w.version;
@@ -57,12 +125,13 @@ void Winograd::prepare(const Conv2dGeometry& g, bool backward, const Parameter& 
 }
 
 /// G g G^T with G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1], in panels as SimdKernels::conv reads them.
-void Winograd::transform(const real* w, ThreadPool& pool, const SimdKernels& k) {
+void WinogradPass::transform(const real* w, ThreadPool& pool, const SimdKernels& k) {
   const std::size_t c = as_size(geometry_.c);
-  for_tasks(pool, source_c_, 16.0 * static_cast<double>(plane_), [&](std::size_t, int i) {
-    for (int o = 0; o < out_c_; o += k.panel) {
-      const int panel = std::min(k.panel, out_c_ - o);  // a multiple of the width
-      real* to = weights_.data() + as_size(o) * as_size(source_c_) + as_size(i) * as_size(panel);
+  for_tasks(pool, grid_.source_c, 16.0 * static_cast<double>(plane_), [&](std::size_t, int i) {
+    for (int o = 0; o < grid_.out_c; o += k.panel) {
+      const int panel = std::min(k.panel, grid_.out_c - o);  // a multiple of the width
+      real* to =
+          weights_.data() + as_size(o) * as_size(grid_.source_c) + as_size(i) * as_size(panel);
       for (int j = 0; j < panel; ++j, ++to) {
         const real* tap = backward_ ? w + as_size(i) * 9 * c + as_size(o + j)
                                     : w + as_size(o + j) * 9 * c + as_size(i);
@@ -91,114 +160,162 @@ void Winograd::transform(const real* w, ThreadPool& pool, const SimdKernels& k) 
   });
 }
 
-std::size_t Winograd::share() const {
-  return thread_share(as_size(2 * band_ + 2) * as_size(source_w_ + 4) * as_size(source_c_) +
-                      as_size(tiles_) * (stride_of(source_c_) + stride_of(out_c_)) +
-                      as_size(out_c_));
+std::size_t WinogradPass::share() const {
+  return grid_.band_floats() +
+         thread_share(as_size(grid_.tiles) * (stride_of(grid_.source_c) + stride_of(grid_.out_c)) +
+                      as_size(grid_.out_c));
 }
 
 template <class Done>
-void Winograd::multiply(ThreadPool& pool, const SimdKernels& k, const real* source, int tile_rows,
-                        int tile_columns, real* memory, const Done& done) const {
-  const int columns = 2 * tile_columns + 2;
-  const std::size_t image = as_size(source_h_) * as_size(source_w_) * as_size(source_c_);
-  const std::size_t in = stride_of(source_c_), out = stride_of(out_c_);
+void WinogradPass::multiply(ThreadPool& pool, const SimdKernels& k, const WinogradGrid& grid,
+                            const real* source, real* memory, const Done& done) const {
+  const std::size_t in = stride_of(grid.source_c), out = stride_of(grid.out_c);
   const std::size_t each = share();
-  // The rows of all images, one after the other: small images share a product.
-  const int all_rows = geometry_.n * tile_rows;
-  const double row_work = 16.0 * tile_columns * source_c_ * out_c_;
+  const int all_rows = grid.n * grid.tile_rows;
+  const double row_work = 16.0 * grid.tile_columns * grid.source_c * grid.out_c;
   const int rows = std::clamp(static_cast<int>(kTaskWork / row_work), 1, divide_up(all_rows, 16));
-  for_tasks(
-      pool, divide_up(all_rows, rows), row_work * all_rows, [&](std::size_t thread, int task) {
-        real* const band = memory + thread * each;
-        real* const tiles =
-            band + as_size(2 * band_ + 2) * as_size(source_w_ + 4) * as_size(source_c_);
-        real* const products = tiles + as_size(tiles_) * in;
-        real* const nowhere = products + as_size(tiles_) * out;
-        const real* a[kMostTiles];
-        real* to[kMostTiles];
-        int first = task * rows * tile_columns;  // of the tiles that are transformed and wait
-        int count = 0;
-        const auto flush = [&] {
-          for (int i = 0; i < count; ++i) {
-            a[i] = tiles + as_size(i) * in;
-            to[i] = products + as_size(i) * out;
-          }
-          for (int product = 0; product < 16; ++product) {
-            const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(product) * source_c_;
-            k.conv(count, a, to, 1, &at, source_c_, weights_.data() + as_size(product) * plane_,
-                   nullptr, out_c_);
-            for (int i = 0; i < count; ++i) to[i] += out_c_;
-          }
-          done(products, static_cast<std::ptrdiff_t>(out), nowhere, count, first);
-          first += count;
-          count = 0;
-        };
-        const int end = std::min((task + 1) * rows, all_rows);
-        for (int row = task * rows; row < end;) {
-          const int n = row / tile_rows, r = row % tile_rows;
-          const int some = std::min({band_, tile_rows - r, end - row});
-          copy_band(k, source + as_size(n) * image, source_h_, source_w_, source_c_,
-                    2 * r - pad_top_, 2 * some + 2, -pad_left_, columns, band);
-          for (int tile = 0; tile < some * tile_columns;) {
-            const int taken = std::min(tiles_ - count, some * tile_columns - tile);
-            for (int i = 0; i < taken; ++i) {
-              const int y = (tile + i) / tile_columns, x = (tile + i) % tile_columns;
-              a[i] = band + as_size(2 * (y * columns + x)) * as_size(source_c_);
-            }
-            k.winograd_input(taken, a, static_cast<std::ptrdiff_t>(columns) * source_c_, source_c_,
-                             tiles + as_size(count) * in, static_cast<std::ptrdiff_t>(in));
-            count += taken;
-            tile += taken;
-            if (count == tiles_) flush();
-          }
-          row += some;
-        }
-        if (count > 0) flush();
-      });
+  for_tasks(pool, divide_up(all_rows, rows), row_work * all_rows,
+            [&](std::size_t thread, int task) {
+              real* const band = memory + thread * each;
+              real* const tiles = band + grid_.band_floats();
+              real* const products = tiles + as_size(grid.tiles) * in;
+              real* const nowhere = products + as_size(grid.tiles) * out;
+              const auto full = [&](int count, int first) {
+                const real* a[kMostTiles];
+                real* to[kMostTiles];
+                for (int i = 0; i < count; ++i) {
+                  a[i] = tiles + as_size(i) * in;
+                  to[i] = products + as_size(i) * out;
+                }
+                for (int product = 0; product < 16; ++product) {
+                  const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(product) * grid.source_c;
+                  k.conv(count, a, to, 1, &at, grid.source_c,
+                         weights_.data() + as_size(product) * plane_, nullptr, grid.out_c);
+                  for (int i = 0; i < count; ++i) to[i] += grid.out_c;
+                }
+                done(products, static_cast<std::ptrdiff_t>(out), nowhere, count, first);
+              };
+              transform_rows(k, grid, source, task * rows, std::min((task + 1) * rows, all_rows),
+                             band, tiles, full);
+            });
 }
 
-void Winograd::run(ThreadPool& pool, const SimdKernels& k, const real* source, const real* bias,
-                   real* y, real* memory) const {
-  const int tile_rows = divide_up(out_h_, 2), tile_columns = divide_up(out_w_, 2);
-  const Conv2dGeometry& g = geometry_;
-  const bool clamped = !backward_ && (!std::isinf(g.y_min) || !std::isinf(g.y_max));
-  multiply(pool, k, source, tile_rows, tile_columns, memory,
+void WinogradPass::run(ThreadPool& pool, const SimdKernels& k, const real* source, const real* bias,
+                       real* y, real* memory) const {
+  const real low = geometry_.y_min, high = geometry_.y_max;
+  const bool clamped = !backward_ && (!std::isinf(low) || !std::isinf(high));
+  multiply(pool, k, grid_, source, memory,
            [&](const real* products, std::ptrdiff_t stride, real* nowhere, int count, int first) {
              real* to[4 * kMostTiles];
-             for (int i = 0; i < count; ++i) {
-               const int row = (first + i) / tile_columns;
-               const int n = row / tile_rows, top = row % tile_rows * 2,
-                         left = (first + i) % tile_columns * 2;
-               for (int q = 0; q < 4; ++q) {
-                 const int h = top + q / 2, w = left + q % 2;
-                 to[4 * i + q] =
-                     h < out_h_ && w < out_w_
-                         ? y + (as_size(n * out_h_ + h) * as_size(out_w_) + as_size(w)) *
-                                   as_size(out_c_)
-                         : nowhere;
-               }
-             }
-             k.winograd_output(count, products, stride, out_c_, bias, to);
+             outputs_of(grid_, count, first, y, nowhere, to);
+             k.winograd_output(count, products, stride, grid_.out_c, bias, to);
              if (!clamped) return;
              for (int i = 0; i < 4 * count; ++i)
-               for (int o = 0; o < out_c_; ++o)
-                 to[i][o] = std::min(std::max(to[i][o], g.y_min), g.y_max);
+               for (int o = 0; o < grid_.out_c; ++o)
+                 to[i][o] = std::min(std::max(to[i][o], low), high);
            });
 }
 
-void Winograd::run_pooled(ThreadPool& pool, const SimdKernels& k, const real* source,
-                          const real* bias, real* y, std::uint8_t* winner, real* memory) const {
-  const int pooled_h = out_h_ / 2, pooled_w = out_w_ / 2;
-  if (pooled_h == 0 || pooled_w == 0) return;
-  const bool past_cache =
-      as_size(geometry_.n * pooled_h) * as_size(pooled_w) * as_size(out_c_) >= kPastCache;
+void WinogradPass::run_pooled(ThreadPool& pool, const SimdKernels& k, const real* source,
+                              const real* bias, real* y, std::uint8_t* winner, real* memory) const {
+  WinogradGrid windows = grid_;
+  windows.tile_rows = grid_.out_h / 2;
+  windows.tile_columns = grid_.out_w / 2;
+  const std::size_t all =
+      as_size(windows.n) * as_size(windows.tile_rows) * as_size(windows.tile_columns);
+  if (all == 0) return;
+  const bool past_cache = all * as_size(windows.out_c) >= kPastCache;
   multiply(
-      pool, k, source, pooled_h, pooled_w, memory,
+      pool, k, windows, source, memory,
       [&](const real* products, std::ptrdiff_t stride, real* /*nowhere*/, int count, int first) {
-        const std::size_t at = as_size(first) * as_size(out_c_);
-        k.winograd_pool(count, products, stride, out_c_, bias, y + at, winner + at, past_cache);
+        const std::size_t at = as_size(first) * as_size(windows.out_c);
+        k.winograd_pool(count, products, stride, windows.out_c, bias, y + at, winner + at,
+                        past_cache);
       });
+}
+
+// ---- the weight gradient ------------------------------------------------------------------------------------------------------------
+
+WinogradWeights::WinogradWeights(const Conv2dGeometry& g)
+    : grid_(g, false), stride_(thread_share(as_size(16 * g.c * g.oc + g.oc))) {
+  const int rows = g.n * grid_.tile_rows;
+  const int by_work = rows * grid_.tile_columns / kTilesOfPartial;
+  const int by_memory = static_cast<int>(kPartialFloats / stride_);
+  tasks_ = std::clamp(std::min({by_work, by_memory, rows}), 1, kMostPartials);
+}
+
+std::size_t WinogradWeights::share() const {
+  return grid_.band_floats() +
+         thread_share(as_size(grid_.tiles) * (stride_of(grid_.source_c) + stride_of(grid_.out_c)) +
+                      as_size(grid_.out_c)) +
+         kSimdPack;
+}
+
+void WinogradWeights::run(ThreadPool& pool, const SimdKernels& k, const real* x, const real* dy,
+                          real beta, real* dw, real* db, real* partials, real* memory) const {
+  const int c = grid_.source_c, oc = grid_.out_c;
+  const std::size_t in = stride_of(c), out = stride_of(oc), each = share();
+  const std::size_t plane = as_size(c) * as_size(oc);
+  const std::int64_t all_rows = std::int64_t{grid_.n} * grid_.tile_rows;
+  const double work = 16.0 * static_cast<double>(all_rows) * grid_.tile_columns * c * oc;
+  for_tasks(pool, tasks_, work, [&](std::size_t thread, int task) {
+    real* const band = memory + thread * each;
+    real* const tiles = band + grid_.band_floats();
+    real* const gradients = tiles + as_size(grid_.tiles) * in;
+    real* const zeros = gradients + as_size(grid_.tiles) * out;
+    real* const pack = memory + (thread + 1) * each - kSimdPack;
+    real* const sums = partials + as_size(task) * stride_;
+    real* const bias = sums + 16 * plane;
+    k.fill(as_size(oc), 0, zeros);
+    k.fill(as_size(oc), 0, bias);
+    bool add = false;
+    const int row = static_cast<int>(all_rows * task / tasks_),
+              end = static_cast<int>(all_rows * (task + 1) / tasks_);
+    const auto full = [&](int count, int first) {
+      const real* from[4 * kMostTiles];
+      outputs_of(grid_, count, first, dy, static_cast<const real*>(zeros), from);
+      k.winograd_gradient(count, from, oc, gradients, static_cast<std::ptrdiff_t>(out), bias);
+      for (int product = 0; product < 16; ++product) {
+        k.gemm_nn(oc, c, count, gradients + product * oc, 1, static_cast<std::ptrdiff_t>(out),
+                  tiles + product * c, static_cast<std::ptrdiff_t>(in), count, 0,
+                  sums + as_size(product) * plane, c, add, pack);
+      }
+      add = true;
+    };
+    transform_rows(k, grid_, x, row, end, band, tiles, full);
+  });
+  // G^T u G of the sums u.
+  for_tasks(pool, oc, 16.0 * static_cast<double>(plane) * tasks_, [&](std::size_t, int o) {
+    real* const u = partials + as_size(o) * as_size(c);
+    real* const to = dw + as_size(o) * 9 * as_size(c);
+    for (int product = 0; product < 16; ++product)
+      for (int task = 1; task < tasks_; ++task)
+        k.add(as_size(c), u + as_size(task) * stride_ + as_size(product) * plane,
+              u + as_size(product) * plane);
+    for (int i = 0; i < c; ++i) {
+      real rows[3][4];
+      for (int x4 = 0; x4 < 4; ++x4) {
+        const auto at = [&](int y) { return u[as_size(4 * y + x4) * plane + as_size(i)]; };
+        const real sum = real(0.5) * (at(1) + at(2));
+        rows[0][x4] = at(0) + sum;
+        rows[1][x4] = real(0.5) * (at(1) - at(2));
+        rows[2][x4] = sum + at(3);
+      }
+      for (int y = 0; y < 3; ++y) {
+        const real* row = rows[y];
+        const real sum = real(0.5) * (row[1] + row[2]);
+        const real tap[3] = {row[0] + sum, real(0.5) * (row[1] - row[2]), sum + row[3]};
+        for (int t = 0; t < 3; ++t) {
+          real& value = to[as_size(3 * y + t) * as_size(c) + as_size(i)];
+          value = beta == 0 ? tap[t] : value + tap[t];
+        }
+      }
+    }
+  });
+  if (db == nullptr) return;
+  if (beta == 0) k.fill(as_size(oc), 0, db);
+  for (int task = 0; task < tasks_; ++task)
+    k.add(as_size(oc), partials + as_size(task) * stride_ + 16 * plane, db);
 }
 
 }  // namespace pinhole::simd

@@ -7,11 +7,27 @@
 
 namespace pinhole::simd {
 
-class Winograd {
- public:
-  /// Whether it is the faster way, forward and for the input gradient alike.
-  static bool suits(const Conv2dGeometry& g);
+/// Whether it is the faster way: forward and for both gradients.
+bool winograd_suits(const Conv2dGeometry& g);
 
+/// How a picture is cut into tiles: each reads 4x4 cells of the source, and its neighbour those two further.
+struct WinogradGrid {
+  int n = 0;
+  int source_h = 0, source_w = 0, source_c = 0;
+  int out_h = 0, out_w = 0, out_c = 0;
+  int pad_top = 0, pad_left = 0;
+  int tile_rows = 0, tile_columns = 0;
+  int band = 0;  // tile rows whose source is copied, with its padding, at once
+  int tiles = 0;  // that are multiplied at once
+
+  WinogradGrid() = default;
+  WinogradGrid(const Conv2dGeometry& g, bool backward);
+  std::size_t band_floats() const;
+};
+
+/// The convolution, or its input gradient.
+class WinogradPass {
+ public:
   /// Plans for `g`, whose batch may change from call to call, and transforms the weights when they have changed.
   void prepare(const Conv2dGeometry& g, bool backward, const Parameter& w, ThreadPool& pool,
                const SimdKernels& k);
@@ -30,21 +46,36 @@ class Winograd {
   /// Calls done(products, stride, nowhere, count, first): the products of `count` tiles, of all images' tiles from `first` on, each
   /// `stride` floats after the one before. `nowhere` takes outputs beyond an edge.
   template <class Done>
-  void multiply(ThreadPool& pool, const SimdKernels& k, const real* source, int tile_rows,
-                int tile_columns, real* memory, const Done& done) const;
+  void multiply(ThreadPool& pool, const SimdKernels& k, const WinogradGrid& grid,
+                const real* source, real* memory, const Done& done) const;
   void transform(const real* w, ThreadPool& pool, const SimdKernels& k);
 
   Conv2dGeometry geometry_{};
   bool backward_ = false;
-  int source_h_ = 0, source_w_ = 0, source_c_ = 0;
-  int out_h_ = 0, out_w_ = 0, out_c_ = 0;
-  int pad_top_ = 0, pad_left_ = 0;
-  int band_ = 0;  // tile rows whose source is copied at once
-  int tiles_ = 0;  // that are multiplied at once
+  WinogradGrid grid_;
   std::size_t plane_ = 0;  // floats of one of the 16 matrices of weights
   Buffer weights_;
   std::uint64_t version_ = 0;
   const real* transformed_from_ = nullptr;
+};
+
+/// The weight gradient: partial sums over tasks, added in the order of the tasks.
+class WinogradWeights {
+ public:
+  explicit WinogradWeights(const Conv2dGeometry& g);
+
+  /// Floats of `partials`, and of `memory` for each thread.
+  std::size_t partials() const { return stride_ * as_size(tasks_); }
+  std::size_t share() const;
+
+  /// dw and db (which may be null) as Backend::conv2d_backward_weight.
+  void run(ThreadPool& pool, const SimdKernels& k, const real* x, const real* dy, real beta,
+           real* dw, real* db, real* partials, real* memory) const;
+
+ private:
+  WinogradGrid grid_;
+  int tasks_;
+  std::size_t stride_;
 };
 
 }  // namespace pinhole::simd

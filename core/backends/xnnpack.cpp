@@ -69,7 +69,7 @@ class XnnpackBackend final : public SimdBackend {
 
   void conv2d_forward(const Conv2dGeometry& g, const real* x, const Parameter& w,
                       const Parameter* b, real* y, OpSlot& op) override {
-    if (simd::Winograd::suits(g)) return SimdBackend::conv2d_forward(g, x, w, b, y, op);
+    if (simd::winograd_suits(g)) return SimdBackend::conv2d_forward(g, x, w, b, y, op);
     Packed& p = state_of(op).forward;
     if (!keep(p, g, w, b)) make_forward(p, g, w, b);
     if (p.refused) return SimdBackend::conv2d_forward(g, x, w, b, y, op);
@@ -96,7 +96,7 @@ class XnnpackBackend final : public SimdBackend {
 
   void conv2d_backward_input(const Conv2dGeometry& g, const real* dy, const Parameter& w, real* dx,
                              OpSlot& op) override {
-    if (simd::Winograd::suits(g)) return SimdBackend::conv2d_backward_input(g, dy, w, dx, op);
+    if (simd::winograd_suits(g)) return SimdBackend::conv2d_backward_input(g, dy, w, dx, op);
     Packed& p = state_of(op).input;
     if (!keep(p, g, w, nullptr)) make_input(p, g, w);
     if (p.refused) return SimdBackend::conv2d_backward_input(g, dy, w, dx, op);

@@ -3,6 +3,9 @@
 
 import type { RgbaImage } from './types.js';
 
+/** Of an image, unless load() is told otherwise. */
+export const mostPixels = 100_000_000;
+
 const ascii = (bytes: Uint8Array, from: number, to: number): string => String.fromCharCode(...bytes.subarray(from, to));
 
 function formatOf(bytes: Uint8Array): 'WebP' | 'AVIF' | 'HEIC' | undefined {

@@ -1,7 +1,7 @@
 // The engine's worker: owns the core and everything made with it, and answers calls. Rule: long work goes in small pieces (a
 // training step, an image) and lets other calls in between them; an object that such work uses is freed only when it has ended.
 
-import { decodeInBrowser } from './browserImage.js';
+import { decodeInBrowser, mostPixels } from './browserImage.js';
 import type { Core, CoreBackend, CoreDataset, CoreImage, CoreModel, CoreObject, CoreTrainingRun } from './core.js';
 import { listenToOwner, messageOf, yieldToMessages } from './environment.js';
 import type { CallMessage, CallName, Calls, Handle, ModelCreated, Part, Progress } from './protocol.js';
@@ -175,7 +175,7 @@ type Answers = {
 const answers: Answers = {
   async load({ wasmUrl, variant: forced, threads: wanted, backend: backendName = 'auto', maxPixels: most }) {
     if (engine) throw new Error('the engine is loaded already');
-    const maxPixels = wholeNumber('maxPixels', most, 100_000_000, 1);
+    const maxPixels = wholeNumber('maxPixels', most, mostPixels, 1);
     const count = wanted === undefined ? undefined : wholeNumber('threads', wanted, 1, 1);
     const signs = setInterval(() => owner.post({ kind: 'loading' }), 1000);
     const { core, variant, threads } = await loadCore(wasmUrl, forced, count).finally(() => clearInterval(signs));

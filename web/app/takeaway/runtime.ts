@@ -1,6 +1,6 @@
 // What runs in the self-contained HTML file: the core's plain SIMD build, which the file carries, and a page that classifies with it.
 // Nothing is fetched: the file's Content-Security-Policy forbids it. Built into one script; see html.ts for the document around it.
-import { decodeInBrowser } from '../../engine/browserImage';
+import { decodeInBrowser, mostPixels } from '../../engine/browserImage';
 import type { Core, CoreBackend, CoreFactory, CoreImage, CoreModel } from '../../engine/core';
 
 declare global {
@@ -52,8 +52,8 @@ function probabilitiesOf({ model }: Classifier, image: CoreImage): Float32Array 
 
 async function imageOf({ core }: Classifier, file: Blob): Promise<CoreImage> {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const pixels = await decodeInBrowser(bytes);
-  if (!pixels) return core.Image.decode(bytes);
+  const pixels = await decodeInBrowser(bytes, mostPixels);
+  if (!pixels) return core.Image.decode(bytes, mostPixels);
   return core.Image.fromRgba(new Uint8Array(pixels.data.buffer), pixels.width, pixels.height);
 }
 
