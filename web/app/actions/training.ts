@@ -345,7 +345,8 @@ let announcedAt = 0;
 /** Not more often than a screen reader can speak. */
 function announceEpoch({ epoch, trainAccuracy, valAccuracy }: EpochEvent, epochs: number): void {
   const now = performance.now();
-  if (now - announcedAt < 4000) return;
+  // An epoch that ends as one pauses or stops does not talk over that.
+  if (phase.value !== 'training' || now - announcedAt < 4000) return;
   announcedAt = now;
   const accuracy =
     valAccuracy === undefined
