@@ -53,7 +53,7 @@ const redrawEvery = 120;
  */
 const secondsBetweenStates = 2;
 const stateBytesPerSecond = 4e6;
-const mostStateBytes = 1e9;
+const mostStateBytes = 20e9;
 /** Of epochs of a millisecond, as a head has on a frozen trunk, some go without: their states take longer than they do. */
 const leastSecondsBetweenStates = 0.05;
 /** Weights, the best ones and two moments, in floats. */
