@@ -1,5 +1,6 @@
-// Convolutions of SimdBackend: every one of them, forward or input gradient, strided, dilated or grouped, is "each output is a sum of
-// short runs of the source": rows are copied with their padding into a band that stays in the cache, and the kernel walks the runs.
+// Convolutions of SimdBackend. Those that suit it go by Winograd's tiles (simd_winograd.h); every other one, forward or input gradient,
+// strided, dilated or grouped, is "each output is a sum of short runs of the source": rows are copied with their padding into a band
+// that stays in the cache, and the kernel walks the runs.
 #include <cassert>
 #include <cmath>
 #include <cstring>
