@@ -34,6 +34,7 @@ using simd::as_size;
 using simd::copy_band;
 using simd::divide_up;
 using simd::for_tasks;
+using simd::partial_tasks;
 using simd::round_up;
 using simd::thread_share;
 
@@ -449,14 +450,6 @@ void SimdBackend::conv2d_relu_max_pool2d_forward(const Conv2dGeometry& g, const 
 // ---- weight gradients: partial sums over whole tasks, added in the order of the tasks ---------------------------------------------
 
 namespace {
-
-constexpr int kMostTasks = 16;
-constexpr std::size_t kMostPartials = std::size_t{4} << 20U;  // floats in all partial sums together
-
-int partial_tasks(int units, std::size_t partial) {
-  const int by_memory = static_cast<int>(std::max<std::size_t>(1, kMostPartials / (partial + 1)));
-  return std::clamp(std::min(units, by_memory), 1, kMostTasks);
-}
 
 /// What source_band needs for x as the forward convolution reads it; allocates nothing.
 struct XBand {

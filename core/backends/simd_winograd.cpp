@@ -15,8 +15,6 @@ constexpr int kBandFloats = 24000;
 constexpr double kTaskWork = 4e6;
 /// Tiles of a partial sum of weights at least: adding it up takes as long as a few.
 constexpr int kTilesOfPartial = 192;
-constexpr int kMostPartials = 16;
-constexpr std::size_t kPartialFloats = std::size_t{4} << 20U;  // of all together
 /// Keeps the tiles' rows out of each other's place in the cache.
 constexpr int kGap = 16;
 
@@ -239,9 +237,7 @@ void WinogradPass::run_pooled(ThreadPool& pool, const SimdKernels& k, const real
 WinogradWeights::WinogradWeights(const Conv2dGeometry& g)
     : grid_(g, false), stride_(thread_share(as_size(16 * g.c * g.oc + g.oc))) {
   const int rows = g.n * grid_.tile_rows;
-  const int by_work = rows * grid_.tile_columns / kTilesOfPartial;
-  const int by_memory = static_cast<int>(kPartialFloats / stride_);
-  tasks_ = std::clamp(std::min({by_work, by_memory, rows}), 1, kMostPartials);
+  tasks_ = partial_tasks(std::min(rows, rows * grid_.tile_columns / kTilesOfPartial), stride_);
 }
 
 std::size_t WinogradWeights::share() const {
