@@ -35,6 +35,11 @@ class FeatureCache {
   std::size_t done() const { return done_; }
   std::size_t total() const { return data_.size() * static_cast<std::size_t>(views_.count); }
 
+  /// Of image `index`, as the first view has it.
+  std::span<const real> at(std::size_t index) const {
+    const std::size_t item = model_.feature_shape().item();
+    return std::span(features_).subspan(index * item, item);
+  }
   /// The features of images `indices`, in that order, into `x` (resized to fit); `view` counts from 1.
   void gather(std::span<const std::uint32_t> indices, Tensor& x, int view = 1) const;
 

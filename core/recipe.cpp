@@ -125,6 +125,7 @@ TrainerOptions recipe_from_json(const Json& json, std::string_view what,
   if (const Json* found = reader.find("augment"))
     options.augment = Augmentation(*found, text(what, ": \"augment\""));
   reader.whole("augment_views", options.augment_views, 0, 1'000'000);
+  reader.flag("nearest_mean_start", options.nearest_mean_start);
   std::string keep = options.keep_best ? "best" : "last";
   reader.name("keep", keep);
   if (keep != "best" && keep != "last") reader.fail("keep", "\"last\" or \"best\"", keep);
@@ -169,6 +170,7 @@ Json recipe_json(const TrainerOptions& options) {
           {"patience", options.patience},
           {"augment", options.augment.json()},
           {"augment_views", options.augment_views},
+          {"nearest_mean_start", options.nearest_mean_start},
           {"seed", options.seed},
           {"shuffle", options.shuffle},
           {"keep", options.keep_best ? "best" : "last"}};

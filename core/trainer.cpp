@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "loss.h"
+#include "nearest_mean.h"
 
 namespace pinhole {
 
@@ -84,6 +85,10 @@ Trainer::Trainer(Model& model, const ImageDataset& data, const TrainerOptions& o
         model, data,
         FeatureCache::Views{.augmentation = options.augment, .seed = options.seed, .count = views});
   }
+  if (options.nearest_mean_start) {
+    check_nearest_mean(model);
+    if (!features_) start_features_ = std::make_unique<FeatureCache>(model, data);
+  }
   check(options.patience >= 0, "patience", "0 epochs or more", options.patience);
   check_schedule(options.schedule);
   const double smoothing = options.loss.label_smoothing;
@@ -110,7 +115,29 @@ int Trainer::view() const {
                                      : (progress_.epoch - 1) % options_.augment_views + 1;
 }
 
-bool Trainer::prepare_step() { return features_ && features_->step(options_.batch_size); }
+bool Trainer::prepare_step() {
+  if (progress_.step > 0) start_features_.reset();  // goes on from a state
+  FeatureCache* const features = start_features_ ? start_features_.get() : features_.get();
+  if (features == nullptr) return false;
+  const bool more = features->step(options_.batch_size);
+  if (options_.nearest_mean_start && !started_from_means_ && progress_.step == 0 &&
+      features->done() >= data_.size()) {
+    set_to_nearest_mean(model_, *features, data_);
+    started_from_means_ = true;
+    start_features_.reset();
+  }
+  return more;
+}
+
+std::size_t Trainer::prepared() const {
+  if (start_features_) return start_features_->done();
+  return features_ ? features_->done() : 0;
+}
+
+std::size_t Trainer::to_prepare() const {
+  if (start_features_) return start_features_->total();
+  return features_ ? features_->total() : 0;
+}
 
 int Trainer::steps_per_epoch() const {
   const auto batch = static_cast<std::size_t>(options_.batch_size);

@@ -39,6 +39,8 @@ struct TrainerOptions {
   /// every epoch.
   int augment_views = 0;
   MixOptions mix = {};  // of the images of a batch with each other
+  /// A frozen trunk's head starts as the nearest-class-mean classifier (nearest_mean.h), not from what is in the model.
+  bool nearest_mean_start = false;
   /// Validates and keeps a moving average of the weights instead of the last ones; 0: none. While it is young it forgets
   /// faster, min(ema_decay, (1 + steps) / (10 + steps)), as TensorFlow's ExponentialMovingAverage does with num_updates.
   double ema_decay = 0;
@@ -84,8 +86,10 @@ class Trainer {
   /// What comes before the first step: the features of a batch of images when the model has frozen layers. False when nothing
   /// is left to do; step() does all that is left. Of to_prepare() images, each counted once for every view, prepared() are done.
   bool prepare_step();
-  std::size_t prepared() const { return features_ ? features_->done() : 0; }
-  std::size_t to_prepare() const { return features_ ? features_->total() : 0; }
+  std::size_t prepared() const;
+  std::size_t to_prepare() const;
+  /// With nearest_mean_start: the model has its first answer. In the middle of the preparation, if there are several views.
+  bool started_from_means() const { return started_from_means_; }
 
   /// One batch: forward, loss, backward, update. The last batch of an epoch may be smaller; where BatchNorm2d needs more than one
   /// image, a single one that is left over joins the batch before it. Throws Error when the loss is not finite.
@@ -135,6 +139,9 @@ class Trainer {
   TrainerOptions options_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<FeatureCache> features_, val_features_;
+  std::unique_ptr<FeatureCache>
+      start_features_;  // for the nearest means, where features_ is not there
+  bool started_from_means_ = false;
   const ImageDataset* val_ = nullptr;  // whose features val_features_ holds
   bool joins_last_ = false;
   std::vector<std::uint32_t> order_;

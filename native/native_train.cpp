@@ -422,10 +422,18 @@ class Session {
     std::cout << epoch_table_row(record) << std::endl;
   }
 
-  /// What frozen layers make of the images.
+  /// What frozen layers make of the images; and the answer of the nearest class mean, as soon as there is one.
   void prepare() {
     const Stopwatch clock;
-    while (!trainer_.finished() && !stop() && trainer_.prepare_step()) {
+    bool answered = trainer_.started_from_means();
+    bool more = true;
+    while (more && !trainer_.finished() && !stop()) {
+      more = trainer_.prepare_step();
+      if (!answered && trainer_.started_from_means()) {
+        answered = true;
+        first_answer();
+      }
+      if (!more) break;
       const double speed =
           static_cast<double>(trainer_.prepared()) / std::max(clock.seconds(), 1e-9);
       line_.update({.label = "features",
@@ -435,6 +443,13 @@ class Session {
                     .seconds_left =
                         static_cast<double>(trainer_.to_prepare() - trainer_.prepared()) / speed});
     }
+  }
+
+  void first_answer() {
+    validate("nearest class mean");
+    if (!outcome_.validation) return;
+    std::cout << first_answer_row(*outcome_.validation) << std::endl;
+    outcome_.validation.reset();
   }
 
   /// What is left of the present epoch, or all of the next.
@@ -679,6 +694,8 @@ int train(Options options, const Json& given) {
     checkpoint.emplace(options.checkpoint, options.resume);
     state = checkpoint->read();
   }
+  if (!options.init.empty())
+    options.trainer.nearest_mean_start = false;  // starts from those weights
   model.init(options.trainer.seed);
   if (!model.pretrained().empty() && options.init.empty() && !state) {
     const std::filesystem::path file = find_pretrained(model.pretrained(), spec_path);

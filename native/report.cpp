@@ -114,6 +114,11 @@ std::string epoch_table_row(const EpochRecord& record) {
       optional_number("%.2f %%", val_percent).c_str(), record.images_per_second, record.seconds);
 }
 
+std::string first_answer_row(const EvaluationResult& result) {
+  return formatted("%-33s  %10.4f  %10.2f %%", "nearest class mean", result.loss,
+                   result.confusion.accuracy() * 100);
+}
+
 Json step_json(const StepResult& step, double images_per_second) {
   return Json{{"step", step.step},
               {"epoch", step.epoch},

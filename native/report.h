@@ -20,6 +20,8 @@ struct EpochRecord : EpochResult {
 /// The table of epochs, line by line without line ends.
 std::string epoch_table_header();
 std::string epoch_table_row(const EpochRecord& record);
+/// Before the first epoch: what the nearest class mean gives, under the same columns.
+std::string first_answer_row(const EvaluationResult& result);
 
 /// The lines of `--log`: {step, epoch, loss, lr, images_per_second} and
 /// {epoch, train_loss, train_accuracy, val_loss, val_accuracy, seconds}; val_* are null without validation images.

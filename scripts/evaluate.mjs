@@ -18,6 +18,7 @@ const trained = [
   { name: 'lesson CNN', model: 'multiclass_cnn', args: ['--epochs', '15'] },
   { name: 'pinhole_small', model: 'pinhole_small', args: [] }, // models/pinhole_small.recipe.json
   { name: 'transfer', model: 'transfer', args: [] }, // models/transfer.recipe.json
+  { name: 'fine_tune', model: 'fine_tune', args: [] }, // models/fine_tune.recipe.json
 ];
 
 /** mulberry32: the same splits on every machine. */

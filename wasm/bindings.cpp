@@ -348,6 +348,8 @@ double training_to_prepare(TrainingRun& run) {
   return static_cast<double>(run.trainer.to_prepare());
 }
 
+bool training_started_from_means(TrainingRun& run) { return run.trainer.started_from_means(); }
+
 Step training_step(TrainingRun& run) {
   const StepResult result = run.trainer.step();
   return {.step = static_cast<double>(result.step),
@@ -480,6 +482,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("prepareStep", guarded<&training_prepare_step>)
       .function("prepared", guarded<&training_prepared>)
       .function("toPrepare", guarded<&training_to_prepare>)
+      .function("startedFromMeans", guarded<&training_started_from_means>)
       .function("step", guarded<&training_step>)
       .function("epochEnded", guarded<&training_epoch_ended>)
       .function("endEpoch", guarded<&training_end_epoch>)

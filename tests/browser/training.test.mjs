@@ -1,6 +1,6 @@
 // Training and its evaluation as a user has them, in Chromium.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { serve } from '../../scripts/serve.mjs';
@@ -140,6 +140,34 @@ test('a training is paused, goes on, is stopped, and the model keeps its best ep
   assert.equal(Number.parseFloat(shown), accuracies[best - 1]);
   await close();
 });
+
+test(
+  'the nearest class mean answers before the first step, and pictures can be tried while the head learns',
+  limit,
+  async () => {
+    const { page, close } = await open();
+    await page.getByRole('radio', { name: 'TransferCNN' }).check();
+    await setAdvanced(page, { Epochs: 20_000 });
+    await trainButton(page).click();
+    const line = page.getByText(
+      /^First answer after \d+\.\d s, by the nearest class mean: \d+\.\d % of what is held out$/,
+    );
+    await line.waitFor({ timeout: 60_000 });
+    assert.ok(Number(/: ([\d.]+) %/.exec(await line.innerText())[1]) >= 60, await line.innerText()); // of 7; chance is a third
+    await page.getByText('The model is still in training.', { exact: false }).waitFor();
+    const probabilities = await classify(
+      page,
+      path.join(samples, 'tools', readdirSync(path.join(samples, 'tools'))[20]),
+    );
+    assert.ok(await page.getByRole('button', { name: 'Stop' }).isVisible(), 'the training was over too soon');
+    assert.deepEqual(Object.keys(probabilities), ['fishes', 'monuments', 'tools']);
+    assert.ok(probabilities.tools > 0.5, JSON.stringify(probabilities));
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await trained(page);
+    assert.ok(await line.isVisible());
+    await close();
+  },
+);
 
 test('an exploding loss ends the training with the reason and a way on that works', limit, async () => {
   const { page, close } = await open();

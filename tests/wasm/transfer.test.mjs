@@ -42,6 +42,45 @@ test('a head on the pretrained trunk learns photos from five examples a class', 
   });
 });
 
+test('the nearest class mean answers before the first step, and only where nothing was learned before', async () => {
+  const classes = ['fishes', 'monuments', 'renewable', 'tools'];
+  const all = photos(classes, 9);
+  await withEngine({ variant: variants.at(-1) }, async (pinhole) => {
+    const train = await pinhole.createDataset({ classes, input: spec.input });
+    const val = await pinhole.createDataset({ classes, input: spec.input });
+    for (const label of classes.keys()) {
+      const of = all.filter((photo) => photo.label === label);
+      await train.addMany(of.slice(0, 5).map(({ bytes }) => ({ image: bytes, label })));
+      await val.addMany(of.slice(5).map(({ bytes }) => ({ image: bytes, label })));
+    }
+    const model = await pinhole.createModel(spec, { classes, pretrained: weights });
+    const events = [];
+    const options = {
+      epochs: 1,
+      lr: 1e-9, // the step changes nothing that could be seen
+      val,
+      nearestMeanStart: true,
+      onFirstAnswer: (event) => events.push(event),
+      onStep: (event) => events.push(event),
+    };
+    const { epochs } = await model.train(train, options);
+    const [first, step] = events;
+    assert.equal(step.step, 1);
+    assert.ok(first.valAccuracy > 0.6, `accuracy ${first.valAccuracy}`); // chance is 0.25
+    assert.equal(first.valAccuracy, epochs[0].valAccuracy);
+    assert.ok(Math.abs(first.valLoss - epochs[0].valLoss) < 0.2, `${first.valLoss} and ${epochs[0].valLoss}`);
+    events.length = 0;
+    await model.train(train, options);
+    assert.equal(events[0].step, 1, 'the head has learned: it is gone on from');
+
+    const whole = await pinhole.createModel(tinySpec(), { classes });
+    await assert.rejects(
+      whole.train(train, { nearestMeanStart: true }),
+      /nearest_mean_start expected a model that trains one Linear on the features of frozen layers, Tiny is none|takes images of/,
+    );
+  });
+});
+
 test('weights that do not fit are an error that says which, and leave no model behind', async () => {
   await withEngine({ variant: 'simd' }, async (pinhole) => {
     await assert.rejects(

@@ -3,6 +3,8 @@ import binaryCnn from '../../models/binary_cnn.json';
 import fashionCnn from '../../models/fashion_cnn.json';
 import fashionSmall from '../../models/fashion_small.json';
 import fashionSmallRecipe from '../../models/fashion_small.recipe.json';
+import fineTune from '../../models/fine_tune.json';
+import fineTuneRecipe from '../../models/fine_tune.recipe.json';
 import multiclassCnn from '../../models/multiclass_cnn.json';
 import pinholeSmall from '../../models/pinhole_small.json';
 import pinholeSmallRecipe from '../../models/pinhole_small.recipe.json';
@@ -37,6 +39,7 @@ export interface Recipe {
   readonly label_smoothing?: number;
   readonly augment: readonly AugmentTransform[];
   readonly augment_views?: number;
+  readonly nearest_mean_start?: boolean;
 }
 
 // A JSON import knows its arrays only as number[]; the core checks the content.
@@ -51,6 +54,14 @@ export const offeredModels: readonly OfferedModel[] = [
     spec: specOf(transfer),
     recipe: transferRecipe,
     about: 'Has seen many photos before: learns yours from few, in seconds.',
+    refuses: anyNumber,
+  },
+  {
+    id: 'fine_tune',
+    name: fineTune.name,
+    spec: specOf(fineTune),
+    recipe: fineTuneRecipe,
+    about: 'The same, whose last two blocks learn too: slower, for a hundred photos of each class and more.',
     refuses: anyNumber,
   },
   {

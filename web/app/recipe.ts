@@ -7,6 +7,7 @@ import type { Settings } from './state';
 /** Of the training of a model; whether and how it is validated is the caller's business. */
 export function trainSettings(chosen: Settings): TrainSettings {
   const { schedule: type, warmupEpochs, labelSmoothing, augmentations } = chosen;
+  const { recipe } = offeredModel(chosen.model);
   const hasWarmup = type !== 'one_cycle' && warmupEpochs > 0;
   return {
     epochs: chosen.epochs,
@@ -15,8 +16,9 @@ export function trainSettings(chosen: Settings): TrainSettings {
     lr: chosen.learningRate,
     momentum: chosen.momentum,
     weightDecay: chosen.weightDecay,
-    // Has no field of its own.
-    ...(chosen.optimizer === 'sgd' && offeredModel(chosen.model).recipe?.optimizer.nesterov && { nesterov: true }),
+    // What has no field of its own.
+    ...(chosen.optimizer === 'sgd' && recipe?.optimizer.nesterov && { nesterov: true }),
+    ...(recipe?.nearest_mean_start && { nearestMeanStart: true }),
     seed: chosen.seed,
     ...((type !== 'constant' || hasWarmup) && {
       schedule: { type, ...(hasWarmup && { warmup_epochs: warmupEpochs }) },

@@ -83,7 +83,8 @@ export type EngineState =
   | { readonly status: 'failed'; readonly message: string };
 export const engineState = signal<EngineState>({ status: 'starting' });
 
-export type ModelId = 'transfer' | 'pinhole_small' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn' | 'fashion_small';
+export type ModelId =
+  'transfer' | 'fine_tune' | 'pinhole_small' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn' | 'fashion_small';
 export type OptimizerName = 'adam' | 'adamw' | 'sgd';
 export type ScheduleName = 'constant' | 'cosine' | 'one_cycle';
 /** Ways to change training images at random (augmentations.ts). */
@@ -206,6 +207,17 @@ export const history = signal<History>({ planned: 0, steps: [], epochs: [] });
 export function secondsOf({ seconds, epochs }: History): number {
   return seconds ?? epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
 }
+
+/** What the training under way, or the latest, could say before its first step: the nearest class mean of a frozen trunk's features. */
+export interface FirstAnswer {
+  /** Since the training was started. */
+  readonly seconds: number;
+  /** On what was held out; null when nothing was. */
+  readonly accuracy: number | null;
+}
+export const firstAnswer = signal<FirstAnswer | null>(null);
+/** The model in training may be tried already, because there is no other yet. */
+export const isLent = signal(false);
 
 /** The epoch whose weights the model has; null while it trains and where nothing was held out. */
 export const bestEpoch = signal<number | null>(null);

@@ -33,16 +33,19 @@ export function suggestSettings(counts: readonly number[], model: ModelId = 'tra
     seed: 0,
   };
   if (model === 'transfer') return { ...scratch, ...pretrainedSettings(total) };
-  const { recipe } = offeredModel(model);
-  return recipe ? { ...scratch, ...recipeSettings(recipe, total, batchSize) } : scratch;
+  const { recipe, spec } = offeredModel(model);
+  return recipe ? { ...scratch, ...recipeSettings(recipe, total, batchSize, 'pretrained' in spec) } : scratch;
 }
 
-/** A recipe is for as many images as it was made with: few want more and smaller steps, many want fewer and larger ones. */
-function recipeSettings(recipe: Recipe, total: number, batchSize: number): Partial<Settings> {
+/**
+ * A recipe is for as many images as it was made with: from scratch few want more and smaller steps, many want fewer and larger
+ * ones.
+ */
+function recipeSettings(recipe: Recipe, total: number, batchSize: number, isPretrained: boolean): Partial<Settings> {
   const few = total <= 2000;
   const { optimizer, schedule } = recipe;
   return {
-    epochs: few ? Math.max(recipe.epochs, 60) : Math.min(recipe.epochs, 15),
+    epochs: few ? Math.max(recipe.epochs, isPretrained ? 0 : 60) : Math.min(recipe.epochs, 15),
     batchSize: few ? Math.min(recipe.batch_size, batchSize) : Math.max(recipe.batch_size, batchSize),
     optimizer: optimizer.name as OptimizerName,
     learningRate: optimizer.lr,
@@ -52,6 +55,7 @@ function recipeSettings(recipe: Recipe, total: number, batchSize: number): Parti
     warmupEpochs: schedule.warmup_epochs ?? 0,
     labelSmoothing: recipe.label_smoothing ?? 0,
     augmentations: augmentationsOf(recipe.augment),
+    views: recipe.augment_views ?? 0,
   };
 }
 

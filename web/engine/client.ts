@@ -16,6 +16,7 @@ import type {
   PreparingProgress,
   EvaluateOptions,
   Evaluation,
+  FirstAnswerEvent,
   HeatMap,
   History,
   ImageSource,
@@ -349,9 +350,11 @@ export class Dataset {
 export interface TrainOptions extends TrainSettings {
   /** Evaluated after every epoch. */
   val?: Dataset;
-  /** For every step. Steps arrive in small batches. */
   /** Before the first step, where the model has frozen layers. */
   onPrepare?: (progress: PreparingProgress) => void;
+  /** With nearestMeanStart: as soon as the model can answer, which is while layers are still being prepared if there are several views. */
+  onFirstAnswer?: (event: FirstAnswerEvent) => void;
+  /** For every step. Steps arrive in small batches. */
   onStep?: (event: StepEvent) => void;
   onEpoch?: (event: EpochEvent) => void;
   /** Aborting is stop(). */
@@ -428,7 +431,7 @@ export class Model {
 
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
-    const { val, onPrepare, onStep, onEpoch, onState, ...rest } = options;
+    const { val, onPrepare, onFirstAnswer, onStep, onEpoch, onState, ...rest } = options;
     const { stateSteps, stateSeconds, leastStateSeconds, resumeFrom, signal, ...settings } = rest;
     const { done, tell } = this.connection.start(
       'train',
@@ -450,6 +453,7 @@ export class Model {
             onState?.({ state: progress.state, step: progress.step, epoch: progress.epoch });
           }
           if (progress.type === 'preparing') onPrepare?.(progress.at);
+          if (progress.type === 'firstAnswer') onFirstAnswer?.(progress.event);
           if (progress.type !== 'training') return;
           for (const step of progress.steps) onStep?.(step);
           if (progress.epoch) onEpoch?.(progress.epoch);

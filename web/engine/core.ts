@@ -68,6 +68,8 @@ export interface CoreTrainingRun extends CoreObject {
   /** Of toPrepare() images, one for each look of each, prepared() are done. */
   prepared(): number;
   toPrepare(): number;
+  /** With nearest_mean_start: the model can answer, by the nearest class mean. */
+  startedFromMeans(): boolean;
   step(): CoreStep;
   /** The last step of an epoch is done, endEpoch() is due. */
   epochEnded(): boolean;

@@ -13,6 +13,7 @@ import type {
   EpochEvent,
   Evaluation,
   EvaluationProgress,
+  FirstAnswerEvent,
   PreparingProgress,
   HeatMap,
   History,
@@ -118,6 +119,7 @@ export type Progress =
   | { type: 'training'; steps: StepEvent[]; epoch?: EpochEvent }
   | ({ type: 'state' } & TrainingStateEvent)
   | { type: 'preparing'; at: PreparingProgress }
+  | { type: 'firstAnswer'; event: FirstAnswerEvent }
   | { type: 'evaluating'; at: EvaluationProgress }
   | { type: 'adding'; at: AddProgress };
 

@@ -69,6 +69,7 @@ export function recipeOf(settings: TrainSettings): Record<string, unknown> {
     patience: optional(settings.patience, (value) => wholeNumber('patience', value, 0, 0)),
     augment: settings.augment,
     augment_views: optional(settings.augmentViews, (value) => wholeNumber('augmentViews', value, 0, 0)),
+    nearest_mean_start: optional(settings.nearestMeanStart, yes('nearestMeanStart')),
     seed: optional(settings.seed, seedNumber),
     shuffle: optional(settings.shuffle, yes('shuffle')),
     keep: optional(settings.keep, (value) => oneOf('keep', value, ['last', 'best'])),

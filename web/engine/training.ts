@@ -3,7 +3,15 @@
 
 import type { Core, CoreDataset, CoreEvaluationRun, CoreProgress, CoreRecipe, CoreTrainingRun } from './core.js';
 import { yieldToMessages } from './environment.js';
-import type { EpochEvent, Evaluation, EvaluationProgress, History, PreparingProgress, StepEvent } from './types.js';
+import type {
+  EpochEvent,
+  Evaluation,
+  EvaluationProgress,
+  FirstAnswerEvent,
+  History,
+  PreparingProgress,
+  StepEvent,
+} from './types.js';
 
 /** Milliseconds between two progress messages: more of them than a screen can show only cost time. */
 export const progressInterval = 30;
@@ -20,6 +28,7 @@ export interface TrainingCall {
   paused: () => Promise<void> | undefined;
   report: (steps: StepEvent[], epoch?: EpochEvent) => void;
   prepared: (at: PreparingProgress) => void;
+  firstAnswer: (event: FirstAnswerEvent) => void;
   /** Gets the training's state as TrainOptions' `onState` says; the steps before it have been reported then. */
   keep?: ((state: Uint8Array, at: { epoch: number; step: number }) => void) | undefined;
   stateSteps: number | undefined;
@@ -72,13 +81,21 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       keep(run.state(val ?? null), { epoch, step });
       lastState = performance.now();
     };
+    const validated = async (): Promise<Scores | undefined> =>
+      val && (await evaluateLoop({ run: core.EvaluationRun.during(run, val), total: val.size(), stopped }));
     const begun = performance.now();
+    let answers = run.startedFromMeans();
     let toPrepare = true;
     while (toPrepare && !stopped()) {
       toPrepare = run.prepareStep();
       if (run.toPrepare() > 0 && (!toPrepare || performance.now() - lastReport >= progressInterval)) {
         call.prepared({ done: run.prepared(), total: run.toPrepare() });
         lastReport = performance.now();
+      }
+      if (!answers && run.startedFromMeans()) {
+        answers = true;
+        const scores = await validated();
+        call.firstAnswer(scores ? { valLoss: scores.loss, valAccuracy: scores.accuracy } : {});
       }
       await yieldToMessages();
       await paused();
@@ -102,8 +119,7 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       history.seconds += seconds;
       if (!run.epochEnded()) break;
       run.useAverage(true);
-      const scores =
-        val && (await evaluateLoop({ run: core.EvaluationRun.during(run, val), total: val.size(), stopped }));
+      const scores = await validated();
       run.useAverage(false);
       if (val && !scores) break; // stopped: the epoch is closed by whoever goes on
       run.endEpoch(scores);

@@ -213,6 +213,11 @@ export interface TrainSettings {
    * Default 0: a new look every epoch.
    */
   augmentViews?: number;
+  /**
+   * A model whose frozen layers leave one Linear to train starts as the nearest-class-mean classifier, which is a first answer
+   * (TrainOptions' onFirstAnswer); not when it was trained before. Default false: from the weights it has.
+   */
+  nearestMeanStart?: boolean;
   /** Default 10. */
   epochs?: number;
   /** Default 32. */
@@ -253,6 +258,13 @@ export interface StepEvent {
   correct: number;
   /** Of this step alone, evaluation and waiting not counted. */
   imagesPerSecond: number;
+}
+
+/** With nearestMeanStart, before the first step. classify() gives its answers from here on. */
+export interface FirstAnswerEvent {
+  /** Only when a validation set was given. */
+  valLoss?: number;
+  valAccuracy?: number;
 }
 
 export interface EpochEvent {

@@ -388,9 +388,11 @@ const answers: Answers = {
       data = datasetOf(dataHandle);
     const val = valHandle === undefined ? undefined : datasetOf(valHandle);
     const sets = val ? [data, val] : [data];
-    const recipe = JSON.stringify(recipeOf(settings));
     const every = stateSteps === undefined ? undefined : wholeNumber('stateSteps', stateSteps, 1, 1);
     for (const set of sets) checkSameClasses(model, set);
+    // What was trained before is gone on from; a state has had its start.
+    const start = resumeFrom ? undefined : !model.trained && settings.nearestMeanStart;
+    const recipe = JSON.stringify(recipeOf({ ...settings, nearestMeanStart: start }));
     if (model.training) throw new Error('this model is being trained already');
     model.training = true;
     return using([model, ...sets], () =>
@@ -417,6 +419,9 @@ const answers: Answers = {
           },
           prepared: (at) => {
             call.progress({ type: 'preparing', at });
+          },
+          firstAnswer: (event) => {
+            call.progress({ type: 'firstAnswer', event });
           },
           keep: keepStates
             ? (bytes, at) => {

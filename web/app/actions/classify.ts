@@ -18,7 +18,7 @@ import {
 import { announce } from './announce';
 import { download } from './download';
 import { clearErrors, messageOf, showError } from './errors';
-import { modelInUse } from './model';
+import { modelToAsk } from './model';
 
 let nextPredictionId = 1;
 let stopAsked = false;
@@ -43,7 +43,7 @@ export function classifyPasted(transfer: DataTransfer | null): boolean {
 }
 
 export async function classifyFiles(files: readonly File[]): Promise<void> {
-  const model = modelInUse();
+  const model = modelToAsk();
   if (!model) {
     showError('classify', 'There is no model yet: train one, or open a file.');
     return;
@@ -57,13 +57,13 @@ export async function classifyFiles(files: readonly File[]): Promise<void> {
   let last: Prediction | undefined;
   let done = 0;
   const show = (): void => {
-    if (batch.length === 0 || modelInUse() !== model) return;
+    if (batch.length === 0 || modelToAsk() !== model) return;
     keep(batch);
     batch = [];
   };
   try {
     for (const file of files) {
-      if (stopAsked || modelInUse() !== model) break;
+      if (stopAsked || modelToAsk() !== model) break;
       try {
         last = await predictionOf(model, file);
         batch.push(last);
@@ -133,7 +133,7 @@ export function toggleHeatMap(): void {
 
 /** What in the picture speaks for its most probable class. */
 async function drawHeatMap(): Promise<void> {
-  const model = modelInUse();
+  const model = modelToAsk();
   const shown = predictions.value.find(({ id }) => id === shownPrediction.value);
   if (!model || !shown || heatMap.value?.id === shown.id) return;
   heatMap.value = null;
@@ -171,7 +171,7 @@ function withName(name: string, sentence: string): string {
 let stream: CameraStream | null = null;
 
 export async function startCamera(): Promise<void> {
-  const model = modelInUse();
+  const model = modelToAsk();
   if (!model || stream) return;
   clearErrors('classify');
   try {
@@ -185,7 +185,7 @@ export async function startCamera(): Promise<void> {
   const own = stream;
   try {
     // One frame at a time, as fast as the model answers.
-    while (stream === own && modelInUse() === model) {
+    while (stream === own && modelToAsk() === model) {
       const frame = await own.frame();
       if (!frame) continue;
       const probabilities = await probabilitiesOf(model, frame);

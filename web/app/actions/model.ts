@@ -3,17 +3,30 @@ import type { Model, Pinhole } from '../../engine/index';
 import { engine } from '../engine';
 import { inputInWords } from '../models';
 import { keepModel, type Kept } from '../store/project';
-import { currentModel, type CurrentModel } from '../state';
+import { currentModel, isLent, type CurrentModel } from '../state';
 import { announce } from './announce';
 import { forgetPredictions } from './classify';
 import { clearErrors, messageOf, showError } from './errors';
 import { download } from './download';
 
 let model: Model | null = null;
+/** One that is still being trained. */
+let lent: Model | null = null;
 
 /** The model in use, for the actions that work with it. */
 export function modelInUse(): Model | null {
   return model;
+}
+
+/** The model that pictures are shown to: the one in use; without one, the one in training as soon as it has an answer. */
+export function modelToAsk(): Model | null {
+  return model ?? lent;
+}
+
+/** Null: until here. */
+export function lendModel(training: Model | null): void {
+  lent = training;
+  isLent.value = training !== null && model === null;
 }
 
 /** `changes`: what becomes true of the project together with it, in one go. */

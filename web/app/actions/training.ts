@@ -15,6 +15,7 @@ import {
   classes,
   crossValidation,
   diverged,
+  firstAnswer,
   history,
   isBusy,
   keptTraining,
@@ -39,7 +40,7 @@ import { announce } from './announce';
 import { datasetOf, idsIn, photosIn, splitAgain, splitApart } from './dataset';
 import { clearErrors, messageOf, showError } from './errors';
 import { estimateIsDone } from './estimate';
-import { adoptModel } from './model';
+import { adoptModel, lendModel } from './model';
 import { renameInModel } from './rename';
 import { obstacle } from './settings';
 
@@ -64,6 +65,8 @@ let stopAsked = false;
 /** Since when it is paused, and for how long it was before; milliseconds. */
 let pausedSince: number | null = null;
 let pausedFor = 0;
+/** When the button was pressed. */
+let startedAt = 0;
 
 export function train(): Promise<void> {
   return trainFrom(null);
@@ -133,6 +136,7 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
       report.value = await reportOf(model, val, learned, chosen);
       model.training = { ...model.training, ...recordOf(report.value) };
     }
+    lendModel(null);
     await adoptModel(
       model,
       { origin: 'trained', fileName: `${spec.name ?? chosen.model}.safetensors` },
@@ -145,6 +149,7 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
       `${stopped ? 'Training was stopped' : 'Training has finished'}.${report.value ? ` Validation accuracy ${percent(report.value.accuracy)}.` : ''}`,
     );
   } catch (error) {
+    lendModel(null);
     await model?.dispose().catch(() => undefined);
     phase.value = 'failed';
     if (diverged.value) keptTraining.value = null;
@@ -175,6 +180,8 @@ function begin(from: History): void {
   crossValidation.value = null;
   diverged.value = null;
   bestEpoch.value = null;
+  firstAnswer.value = null;
+  startedAt = performance.now();
   history.value = from;
   announce('Preparing the images.');
 }
@@ -295,6 +302,11 @@ async function runEpochs(
     onPrepare: (at) => {
       progress.value = null;
       preparing.value = at;
+    },
+    onFirstAnswer: ({ valAccuracy }) => {
+      lendModel(model);
+      firstAnswer.value = { seconds: (performance.now() - startedAt) / 1000, accuracy: valAccuracy ?? null };
+      announce('A first answer is there, by the nearest class mean. The training goes on.');
     },
     onStep,
     onEpoch,

@@ -4,7 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { camera } from '../camera';
 import { classifyDropped, classifyFiles, classifyPasted, startCamera, stopClassifying } from '../actions/classify';
 import { openModel } from '../actions/model';
-import { classes, classifying, currentModel, predictions } from '../state';
+import { classes, classifying, currentModel, isLent, predictions } from '../state';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
 import { Icon } from './Icon';
@@ -29,9 +29,10 @@ export function ClassifyPanel(): JSX.Element {
       summary={model ? plural(model.classes.length, 'class', 'classes') : null}
     >
       <DropZone class="stack" onDrop={dropped}>
-        {model ? <ModelCard model={model} /> : <NoModel />}
+        {model ? <ModelCard model={model} /> : isLent.value ? <StillLearning /> : <NoModel />}
         <Errors place="model" />
-        {model && (camera.value ? <LiveCamera /> : <PicturePicker isFirst={predictions.value.length === 0} />)}
+        {(model || isLent.value) &&
+          (camera.value ? <LiveCamera /> : <PicturePicker isFirst={predictions.value.length === 0} />)}
         <Working />
         <Errors place="classify" />
         {predictions.value.length > 0 && <Classified />}
@@ -51,7 +52,8 @@ function usePaste(): void {
   useEffect(() => {
     const pasted = (event: ClipboardEvent): void => {
       const isHere = event.target instanceof Element && event.target.closest('#classify') !== null;
-      if (!currentModel.value || event.defaultPrevented || !(isHere || classes.value.length === 0)) return;
+      if (!(currentModel.value || isLent.value) || event.defaultPrevented || !(isHere || classes.value.length === 0))
+        return;
       if (classifyPasted(event.clipboardData)) event.preventDefault();
     };
     document.addEventListener('paste', pasted);
@@ -69,6 +71,15 @@ function NoModel(): JSX.Element {
       </p>
       <OpenButton />
     </div>
+  );
+}
+
+/** There is no model yet but the one in training, which has an answer. */
+function StillLearning(): JSX.Element {
+  return (
+    <p class="soft small">
+      The model is still in training. Pictures can be tried already: what it says gets better as it learns.
+    </p>
   );
 }
 

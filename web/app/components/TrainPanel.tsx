@@ -8,6 +8,7 @@ import {
   bestEpoch,
   diverged,
   engineState,
+  firstAnswer,
   history,
   isBusy,
   keptTraining,
@@ -146,6 +147,7 @@ function Running(): JSX.Element {
           </>
         )}
       </p>
+      <FirstAnswerLine />
       <div class="row">
         {!isPreparing && (
           <button
@@ -164,6 +166,18 @@ function Running(): JSX.Element {
         </button>
       </div>
     </div>
+  );
+}
+
+/** What is known before the first step. */
+function FirstAnswerLine(): JSX.Element | null {
+  const first = firstAnswer.value;
+  if (!first) return null;
+  return (
+    <p class="numbers small soft">
+      First answer after {first.seconds.toFixed(1)} s, by the nearest class mean
+      {first.accuracy !== null && `: ${percent(first.accuracy)} of what is held out`}
+    </p>
   );
 }
 
@@ -267,6 +281,7 @@ function Outcome(): JSX.Element | null {
           {epochs.length < planned && `Ended early, after epoch ${epochs.length} of ${planned}. `}
           {kept} <a href="#classify">Try it on a picture</a>.
         </p>
+        <FirstAnswerLine />
       </Notice>
     );
   }
