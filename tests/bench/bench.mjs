@@ -21,7 +21,7 @@ import {
 import { judgeGoals } from './goals.mjs';
 import { measurePage } from './page_times.mjs';
 import { fetchPeers, installed, modules } from './peers.mjs';
-import { htmlReport, printGoals, printKernels, printOthers, printSpeed } from './report.mjs';
+import { htmlReport, printGoals, printKernels, printOthers, printSpeed, printThreads } from './report.mjs';
 import { serveFolders } from './server.mjs';
 
 const help = `npm run bench -- [OPTIONS]
@@ -29,13 +29,13 @@ const help = `npm run bench -- [OPTIONS]
   --quick            fewer and shorter rounds, smaller batches for the peers that take seconds a step
   --rows A,B         rows whose name contains one of these: ${rows.map(({ name }) => name).join(' ')}
   --columns A,B      columns whose name contains one of these: ${columns.map(({ name }) => name).join(' ')}
-  --parts A,B        of: speed kernels memory loading page (default: all)
+  --parts A,B        of: speed threads kernels memory loading page (default: all)
   --rounds N         rounds (default 5, quick 3)
   --no-build         measures what is built, as it is
   --seconds S        seconds a column is measured in each round (default 0.5, quick 0.25)
 `;
 
-const parts = ['speed', 'kernels', 'memory', 'loading', 'page'];
+const parts = ['speed', 'threads', 'kernels', 'memory', 'loading', 'page'];
 const photoFolder = path.join(root, 'web/public/samples/photos');
 const outFolder = path.join(root, 'build/bench');
 
@@ -232,6 +232,58 @@ async function measureRow(machine, row, options, gaps) {
   }
   const reference = results.native?.imagesPerSecond;
   if (reference) for (const result of Object.values(results)) result.toNative = result.imagesPerSecond / reference;
+  return results;
+}
+
+/**
+ * What threads bring, in pairs that follow each other: one thread, all threads, and as many single-threaded engines at the same time,
+ * which share nothing but the machine: no plan with as many threads can gain more than they do.
+ */
+async function measureThreads(machine, row, { rounds, seconds }) {
+  const results = {};
+  for (const [place, one, all] of [
+    ['native', 'native-1', 'native'],
+    ['chromium', 'chromium-relaxed-1', 'chromium-relaxed-threads'],
+  ]) {
+    const named = (name) => machine.columns.find((column) => column.name === name);
+    if (!named(one) || !named(all)) continue;
+    const runners = [];
+    const start = async (name) => {
+      const column = named(name);
+      const runner = column.start(machine);
+      runners.push(runner);
+      await runner.ask(prepareRequest(machine, column, undefined, row));
+      return runner;
+    };
+    try {
+      const copies = [];
+      for (let i = 0; i < machine.cores; ++i) copies.push(await start(one));
+      const together = await start(all);
+      const rate = async (runner) => {
+        // Long enough for engines that are to run at once to overlap.
+        const reply = await runner.ask({ op: 'measure', seconds: 2 * seconds });
+        return reply.images / reply.seconds;
+      };
+      const times = { one: [], threads: [], copies: [] };
+      for (let round = 0; round < rounds; ++round) {
+        times.one.push(await rate(copies[0]));
+        times.threads.push(await rate(together));
+        times.copies.push((await Promise.all(copies.map(rate))).reduce((a, b) => a + b, 0));
+      }
+      const over = (above, below) => median(above.map((value, i) => value / below[i]));
+      results[place] = {
+        stepSeconds: row.batch / median(times.one),
+        threads: over(times.threads, times.one),
+        copies: over(times.copies, times.one),
+        ofCopies: over(times.threads, times.copies),
+        rounds: times,
+      };
+    } catch (error) {
+      results[place] = { gap: message(error) };
+    } finally {
+      for (const runner of runners) await runner.close();
+    }
+  }
   return results;
 }
 
@@ -531,6 +583,11 @@ main(async () => {
         save(results); // a run that is cut short has not been for nothing
       }
     }
+    if (options.parts.includes('threads') && machine.cores > 1) {
+      heading(`${machine.cores} threads, and ${machine.cores} single-threaded engines at once, over one thread`);
+      results.threads = {};
+      for (const row of options.rows) results.threads[row.name] = await measureThreads(machine, row, options);
+    }
     if (options.parts.includes('kernels')) results.kernels = await measureKernels(machine, options);
     if (options.parts.includes('memory')) results.memory = await measureMemory(machine);
     if (options.parts.includes('loading')) results.loading = await measureLoading(machine, options);
@@ -546,6 +603,7 @@ main(async () => {
     save(results);
     writeFileSync(path.join(outFolder, 'results.html'), htmlReport(results));
     printSpeed(results);
+    printThreads(results);
     printKernels(results);
     printOthers(results);
     printGoals(results);

@@ -71,6 +71,28 @@ export function printSpeed(results) {
   }
 }
 
+export function printThreads({ threads, machine }) {
+  if (!threads) return;
+  heading(
+    `Over one thread: ${machine.cores} threads, ${machine.cores} single-threaded engines at once, the first of the second`,
+  );
+  const lines = [['', '', 'one thread, ms a step', 'threads', 'engines', 'share']];
+  for (const { name, title, kind } of rows)
+    for (const [place, result] of Object.entries(threads[name] ?? {}))
+      lines.push([
+        `${title}, ${kind === 'train' ? 'training' : 'inference'}`,
+        place,
+        ...(result.gap
+          ? [result.gap, '', '', '']
+          : [
+              (result.stepSeconds * 1000).toPrecision(3),
+              ...[result.threads, result.copies].map((gain) => `${gain.toFixed(2)}x`),
+              `${(100 * result.ofCopies).toFixed(0)}%`,
+            ]),
+      ]);
+  printTable(lines);
+}
+
 const fused = (kernel) => kernel.startsWith('conv2d_relu');
 
 /** Share of the time that the machine would need at its limit, of whichever is more: arithmetic or memory. */
