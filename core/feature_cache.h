@@ -20,7 +20,7 @@ class FeatureCache {
   };
 
   /// So many images go through the frozen layers at once: the activations of a deep trunk are large.
-  static constexpr int kMostAtOnce = 8;
+  static constexpr int kMostAtOnce = 4;
 
   /// Both must outlive the cache; the frozen layers must not change while it is used.
   FeatureCache(Model& model, const ImageDataset& data);

@@ -133,7 +133,7 @@ TEST(NearestMean, RefusesAModelWithoutSuchAHead) {
       expected);
   EXPECT_EQ(
       says({parse_json(R"({"format": "pinhole/1", "name": "Small", "input": [6, 5, 3], "layers": [
-      {"type": "Conv2d", "name": "stem", "out_channels": 2, "kernel_size": 3, "requires_grad": false}, {"type": "Flatten"},
+      {"type": "Conv2d", "name": "stem", "out_channels": 2, "kernel_size": 3, "requires_grad": false}, {"type": "Dropout"}, {"type": "Flatten"},
       {"type": "Linear", "name": "fc", "out_features": "classes"}]})",
                        "spec"),
             2, make_backend("reference", 1)}),

@@ -201,6 +201,27 @@ TEST(TrainerLooks, ThatAreAsManyAsTheEpochsTakeNoMoreThanThose) {
   EXPECT_EQ(trainer.to_prepare(), 30U);
 }
 
+TEST_P(Transfer, FeaturesAreStandardisedByTheBatchThoughNothingOfThatIsTrained) {
+  const ImageDataset data = noise(9);
+  Model model = small(GetParam());
+  EXPECT_EQ(model.frozen_layers(),
+            4U);  // up to the average: not "standardize", which has no parameter
+  Trainer trainer(model, data, {.optimizer = {}, .batch_size = 9});
+  for (int i = 0; i < 200; ++i) trainer.step();
+  FeatureCache cache(model, data);
+  while (cache.step(9)) {}
+  const std::vector<Parameter*> state = model.state();
+  const auto running = std::find_if(state.begin(), state.end(), [](const Parameter* p) {
+    return p->name == "standardize.running_mean";
+  });
+  ASSERT_NE(running, state.end());
+  for (std::size_t c = 0; c < 6; ++c) {
+    double mean = 0;
+    for (std::size_t i = 0; i < 9; ++i) mean += cache.at(i)[c] / 9;
+    EXPECT_NEAR((*running)->value.data()[c], mean, 1e-4) << "channel " << c;
+  }
+}
+
 TEST_P(Transfer, FrozenLayersStayAsTheyWere) {
   const ImageDataset data = noise(9);
   Model model = small(GetParam());

@@ -20,6 +20,8 @@ class BatchNorm2d final : public Layer {
   std::vector<Parameter*> parameters() override;
   std::vector<Parameter*> buffers() override { return {&mean_, &variance_, &batches_}; }
   void init(Rng& rng) override;
+  /// Each batch is normalised by itself, with nothing to train as well.
+  bool deterministic() const override { return frozen; }
   OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override;
   std::string to_torch(TorchSource& source) const override;
 

@@ -15,6 +15,8 @@ import type {
 
 /** Milliseconds between two progress messages: more of them than a screen can show only cost time. */
 export const progressInterval = 30;
+/** The same where the page has nothing to draw but a bar, and every drawing takes the cores from the layers. */
+const preparingInterval = 100;
 
 const secondsSince = (start: number): number => Math.max((performance.now() - start) / 1000, 1e-6);
 
@@ -88,7 +90,7 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
     let toPrepare = true;
     while (toPrepare && !stopped()) {
       toPrepare = run.prepareStep();
-      if (run.toPrepare() > 0 && (!toPrepare || performance.now() - lastReport >= progressInterval)) {
+      if (run.toPrepare() > 0 && (!toPrepare || performance.now() - lastReport >= preparingInterval)) {
         call.prepared({ done: run.prepared(), total: run.toPrepare() });
         lastReport = performance.now();
       }

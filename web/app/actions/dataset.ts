@@ -23,10 +23,13 @@ export async function datasetOf(
   const photos = classes.flatMap((one, label) => one.photos.map((photo) => ({ photo, label })));
   for (let start = 0; start < photos.length && !stopped(); start += photosAtOnce) {
     const some = photos.slice(start, start + photosAtOnce);
-    const items = [];
-    for (const { photo, label } of some) {
-      items.push({ image: await pixelsOf(pinhole, photo, input), label, name: String(photo.id) });
-    }
+    const items = await Promise.all(
+      some.map(async ({ photo, label }) => ({
+        image: await pixelsOf(pinhole, photo, input),
+        label,
+        name: String(photo.id),
+      })),
+    );
     const { skipped } = await dataset.addMany(items);
     if (skipped[0]) {
       const name = some.find(({ photo }) => String(photo.id) === skipped[0]!.name)?.photo.name ?? '';

@@ -27,7 +27,7 @@ interface Measured {
 }
 
 const known = new Map<string, Measured>();
-let measuring: Promise<void> | null = null;
+let measuring: { readonly done: Promise<void>; readonly cancel: AbortController } | null = null;
 
 /** Keeps `estimate` up to date from now on. */
 export function keepEstimate(): void {
@@ -45,13 +45,14 @@ export function keepEstimate(): void {
   });
 }
 
-/** A training that begins waits for the measurement under way: the two would slow each other down. */
+/** A training that begins ends the measurement under way: the two would slow each other down. */
 export async function estimateIsDone(): Promise<void> {
-  await measuring;
+  measuring?.cancel.abort();
+  await measuring?.done;
 }
 
 async function update(chosen: Settings, counts: { classes: number; photos: number }): Promise<void> {
-  if (measuring) await measuring;
+  if (measuring) await measuring.done;
   if (isBusy.value) return;
   const held = Math.round(counts.photos * chosen.validationSplit);
   const batch = Math.min(chosen.batchSize, counts.photos - held);
@@ -71,13 +72,18 @@ async function update(chosen: Settings, counts: { classes: number; photos: numbe
   let failure: unknown;
   if (!known.has(key)) {
     estimate.value ??= { status: 'measuring' };
+    const cancel = new AbortController();
     const done = engine()
-      .then((pinhole) => measure(pinhole, chosen, counts.classes, images))
+      .then((pinhole) => measure(pinhole, chosen, counts.classes, images, cancel.signal))
       .then((measured) => void known.set(key, measured))
-      .catch((error: unknown) => (failure = error));
-    measuring = done.then(() => undefined);
-    await measuring;
+      .catch((error: unknown) => void (failure = error));
+    measuring = { done, cancel };
+    await done;
     measuring = null;
+    if (cancel.signal.aborted) {
+      if (estimate.value?.status === 'measuring') estimate.value = null;
+      return;
+    }
   }
   // Something has changed meanwhile: its own estimate is on the way.
   if (chosen !== settings.value || counts.photos !== photoCount.value) return;
@@ -104,7 +110,14 @@ function secondsFor(
   return once + chosen.epochs * (images * training + (prepares ? 0 : held * evaluation));
 }
 
-async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, images: number): Promise<Measured> {
+/** An aborted one fails. */
+async function measure(
+  pinhole: Pinhole,
+  chosen: Settings,
+  classCount: number,
+  images: number,
+  signal: AbortSignal,
+): Promise<Measured> {
   const spec = specFor(chosen);
   const [height, width, channels] = spec.input;
   const names = Array.from({ length: classCount }, (_, index) => String(index));
@@ -124,6 +137,7 @@ async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, i
       optimizer: chosen.optimizer,
       augment: transformsOf(chosen.augmentations),
       augmentViews: Math.min(chosen.views, 1),
+      signal,
       onPrepare: () => {
         prepares = true;
       },
@@ -136,7 +150,8 @@ async function measure(pinhole: Pinhole, chosen: Settings, classCount: number, i
     const scorings: number[] = [];
     for (let i = 0; i < 3; ++i) {
       const start = performance.now();
-      await model.evaluate(data, { batchSize: images });
+      signal.throwIfAborted();
+      await model.evaluate(data, { batchSize: images, signal });
       scorings.push((performance.now() - start) / 1000 / images);
     }
     const evaluation = median(scorings);
