@@ -147,7 +147,7 @@ test(
   async () => {
     const { page, close } = await open();
     await page.getByRole('radio', { name: 'TransferCNN' }).check();
-    await setAdvanced(page, { Epochs: 20_000 });
+    await setAdvanced(page, { Epochs: 10_000 });
     await trainButton(page).click();
     const line = page.getByText(
       /^First answer after \d+\.\d s, by the nearest class mean: \d+\.\d % of what is held out$/,

@@ -270,6 +270,7 @@ function Outcome(): JSX.Element | null {
         <p>
           Stopped after {epochs.length === 1 ? '1 whole epoch' : `${epochs.length} whole epochs`}. {kept}
         </p>
+        <FirstAnswerLine />
       </Notice>
     );
   }
