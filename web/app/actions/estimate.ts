@@ -46,7 +46,7 @@ export function keepEstimate(): void {
 }
 
 /** A training that begins ends the measurement under way: the two would slow each other down. */
-export async function estimateIsDone(): Promise<void> {
+export async function endEstimate(): Promise<void> {
   measuring?.cancel.abort();
   await measuring?.done;
 }

@@ -2,7 +2,7 @@
 import { messageOf, clearErrors, showError } from './errors';
 import { engine, restartEngine } from '../engine';
 import { classifying, isBusy } from '../state';
-import { estimateIsDone } from './estimate';
+import { endEstimate } from './estimate';
 import { moveModelTo, modelInUse } from './model';
 
 /** What this device offers, beyond which the engine gains nothing. */
@@ -14,7 +14,7 @@ export async function setThreads(count: number): Promise<void> {
   if (isBusy.value || classifying.value) return;
   clearErrors('training');
   try {
-    await estimateIsDone();
+    await endEstimate();
     const before = await engine();
     const file = await modelInUse()?.save();
     const after = await restartEngine(count);

@@ -39,7 +39,7 @@ import {
 import { announce } from './announce';
 import { datasetOf, idsIn, photosIn, splitAgain, splitApart } from './dataset';
 import { clearErrors, messageOf, showError } from './errors';
-import { estimateIsDone } from './estimate';
+import { endEstimate } from './estimate';
 import { adoptModel, lendModel } from './model';
 import { renameInModel } from './rename';
 import { obstacle } from './settings';
@@ -106,7 +106,7 @@ async function trainFrom(kept: KeptTraining | null): Promise<void> {
   let model: Model | undefined;
   try {
     const pinhole = await engine();
-    await estimateIsDone();
+    await endEstimate();
     const spec = specFor(chosen);
     const names = learned.map(({ name }) => name);
     model = await pinhole.createModel(spec, await modelOptions(spec, { classes: names, seed: chosen.seed }));
