@@ -140,7 +140,7 @@ test('photos train the pretrained model, several looks of each, unless another i
   const { page, close } = await openPage(browser, server.url);
   await page.getByLabel('Choose a folder').setInputFiles(photos.folder);
   await page.getByText('24 images in 3 classes').waitFor();
-  await page.getByText(/^64 passes over the images in batches of 32/).waitFor();
+  await page.getByText(/^32 passes over the images in batches of 32/).waitFor();
   await page.getByText(/^About \d+ s on this device, with \d+ MB of memory: it fits\.$/).waitFor({ timeout: 30_000 });
   await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page.getByRole('heading', { name: 'Validation accuracy' }).waitFor({ timeout: 60_000 });
@@ -159,7 +159,10 @@ test('photos train the pretrained model, several looks of each, unless another i
   const file = readFileSync(await download.path());
   const { __metadata__ } = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE())).toString());
   const { recipe } = JSON.parse(__metadata__.training);
-  assert.deepEqual([recipe.augment_views, recipe.schedule.type, recipe.augment.length], [4, 'cosine', 2]);
+  assert.deepEqual(
+    [recipe.augment_views, recipe.nearest_mean_start, recipe.schedule.type, recipe.augment.length],
+    [3, true, 'cosine', 2],
+  );
   await close();
 });
 
