@@ -101,10 +101,14 @@ void set_to_nearest_mean(Model& model, const FeatureCache& features, const Image
       bias[k] -= t * mean * mean / 2;
     }
   }
-  // A class without images is never the nearest.
-  const double lowest = *std::min_element(bias.begin(), bias.end());
-  for (std::size_t k = 0; k < classes; ++k)
-    if (counts[k] == 0) bias[k] = lowest;
+  // A class without images is never the nearest: it answers as one that has some, with less.
+  const auto some = static_cast<std::size_t>(data.label(0));
+  for (std::size_t k = 0; k < classes; ++k) {
+    if (counts[k] > 0) continue;
+    for (std::size_t c = 0; c < channels; ++c)
+      weight[k * channels + c] = weight[some * channels + c];
+    bias[k] = bias[some] - 1;
+  }
   if (model.outputs() == 1) {  // p of the second class
     for (std::size_t c = 0; c < channels; ++c) weight[c] = weight[channels + c] - weight[c];
     bias[0] = bias[1] - bias[0];

@@ -116,7 +116,6 @@ int Trainer::view() const {
 }
 
 bool Trainer::prepare_step() {
-  if (progress_.step > 0) start_features_.reset();  // goes on from a state
   FeatureCache* const features = start_features_ ? start_features_.get() : features_.get();
   if (features == nullptr) return false;
   const bool more = features->step(options_.batch_size);
@@ -227,6 +226,7 @@ void Trainer::set_progress(TrainerProgress progress) {
   if (!fits)
     throw Error("the training state contradicts itself: epoch, step and position do not fit");
   progress_ = std::move(progress);
+  if (progress_.step > 0) start_features_.reset();
   if (progress_.epoch > 0) make_order();
 }
 

@@ -8,18 +8,24 @@ import { lessonSpec, photos, root, tinySpec, variants, withEngine } from './supp
 
 const weights = readFileSync(path.join(root, 'models/mobilenet_v2_trunk.safetensors'));
 const spec = lessonSpec('transfer');
+const classes = ['fishes', 'monuments', 'renewable', 'tools'];
+
+/** Of `each` photos a class five to train on, the others to validate. */
+async function parts(pinhole, each) {
+  const all = photos(classes, each);
+  const train = await pinhole.createDataset({ classes, input: spec.input });
+  const val = await pinhole.createDataset({ classes, input: spec.input });
+  for (const label of classes.keys()) {
+    const of = all.filter((photo) => photo.label === label);
+    await train.addMany(of.slice(0, 5).map(({ bytes }) => ({ image: bytes, label })));
+    await val.addMany(of.slice(5).map(({ bytes }) => ({ image: bytes, label })));
+  }
+  return { train, val };
+}
 
 test('a head on the pretrained trunk learns photos from five examples a class', async () => {
-  const classes = ['fishes', 'monuments', 'renewable', 'tools'];
-  const all = photos(classes, 15);
   await withEngine({ variant: variants.at(-1) }, async (pinhole) => {
-    const train = await pinhole.createDataset({ classes, input: spec.input });
-    const val = await pinhole.createDataset({ classes, input: spec.input });
-    for (const label of classes.keys()) {
-      const of = all.filter((photo) => photo.label === label);
-      await train.addMany(of.slice(0, 5).map(({ bytes }) => ({ image: bytes, label })));
-      await val.addMany(of.slice(5).map(({ bytes }) => ({ image: bytes, label })));
-    }
+    const { train, val } = await parts(pinhole, 15);
     const model = await pinhole.createModel(spec, { classes, pretrained: weights });
     const prepared = [];
     const history = await model.train(train, {
@@ -43,16 +49,8 @@ test('a head on the pretrained trunk learns photos from five examples a class', 
 });
 
 test('the nearest class mean answers before the first step, and only where nothing was learned before', async () => {
-  const classes = ['fishes', 'monuments', 'renewable', 'tools'];
-  const all = photos(classes, 9);
   await withEngine({ variant: variants.at(-1) }, async (pinhole) => {
-    const train = await pinhole.createDataset({ classes, input: spec.input });
-    const val = await pinhole.createDataset({ classes, input: spec.input });
-    for (const label of classes.keys()) {
-      const of = all.filter((photo) => photo.label === label);
-      await train.addMany(of.slice(0, 5).map(({ bytes }) => ({ image: bytes, label })));
-      await val.addMany(of.slice(5).map(({ bytes }) => ({ image: bytes, label })));
-    }
+    const { train, val } = await parts(pinhole, 9);
     const model = await pinhole.createModel(spec, { classes, pretrained: weights });
     const events = [];
     const options = {
@@ -72,6 +70,13 @@ test('the nearest class mean answers before the first step, and only where nothi
     events.length = 0;
     await model.train(train, options);
     assert.equal(events[0].step, 1, 'the head has learned: it is gone on from');
+
+    // A recipe file says it in its own words.
+    const other = await pinhole.createModel(spec, { classes, pretrained: weights });
+    events.length = 0;
+    const { nearestMeanStart, ...rest } = options;
+    await other.train(train, { ...rest, recipe: { nearest_mean_start: nearestMeanStart } });
+    assert.deepEqual(events[0], first);
 
     const whole = await pinhole.createModel(tinySpec(), { classes });
     await assert.rejects(

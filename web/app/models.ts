@@ -61,7 +61,7 @@ export const offeredModels: readonly OfferedModel[] = [
     name: fineTune.name,
     spec: specOf(fineTune),
     recipe: fineTuneRecipe,
-    about: 'The same, whose last two blocks learn too: slower, for a hundred photos of each class and more.',
+    about: 'The same, whose last two blocks learn too: slower, and made for many photos.',
     refuses: anyNumber,
   },
   {

@@ -97,7 +97,8 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       if (!answers && run.startedFromMeans()) {
         answers = true;
         const scores = await validated();
-        call.firstAnswer(scores ? { valLoss: scores.loss, valAccuracy: scores.accuracy } : {});
+        if (scores) call.firstAnswer({ valLoss: scores.loss, valAccuracy: scores.accuracy });
+        else if (!val) call.firstAnswer({});
       }
       await yieldToMessages();
       await paused();

@@ -391,8 +391,9 @@ const answers: Answers = {
     const every = stateSteps === undefined ? undefined : wholeNumber('stateSteps', stateSteps, 1, 1);
     for (const set of sets) checkSameClasses(model, set);
     // What was trained before is gone on from; a state has had its start.
-    const { nearestMeanStart = false, ...others } = settings;
-    const asked = resumeFrom ? others : { ...others, nearestMeanStart: nearestMeanStart && !model.trained };
+    const { nearestMeanStart: wished, ...others } = settings;
+    const start = model.trained ? false : wished;
+    const asked = resumeFrom || start === undefined ? others : { ...others, nearestMeanStart: start };
     const recipe = JSON.stringify(recipeOf(asked));
     if (model.training) throw new Error('this model is being trained already');
     model.training = true;
