@@ -17,6 +17,7 @@ const trainer = path.join(root, 'build/native/native/native_train');
 const trained = [
   { name: 'lesson CNN', model: 'multiclass_cnn', args: ['--epochs', '15'] },
   { name: 'pinhole_small', model: 'pinhole_small', args: [] }, // models/pinhole_small.recipe.json
+  { name: 'pinhole_medium', model: 'pinhole_medium', args: [] }, // models/pinhole_medium.recipe.json
   { name: 'transfer', model: 'transfer', args: [] }, // models/transfer.recipe.json
   { name: 'fine_tune', model: 'fine_tune', args: [] }, // models/fine_tune.recipe.json
 ];
@@ -98,14 +99,11 @@ function linkSplit(folder, parts, target) {
 
 /** Balanced accuracy: the mean of the classes' recalls. */
 function trainAndScore({ model, args }, target, seed) {
-  const log = path.join(target, 'log.jsonl');
   execFileSync(
     trainer,
-    ['--data', `${target}/train`, '--val', `${target}/test`, '--model', model, '--seed', String(seed), ...args].concat([
+    ['--data', `${target}/train`, '--val-split', '0', '--model', model, '--seed', String(seed), ...args].concat([
       '--out',
       `${target}/model.safetensors`,
-      '--log',
-      log,
     ]),
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );

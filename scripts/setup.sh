@@ -127,8 +127,8 @@ if wants lint; then
   need 'shell linting' shellcheck shellcheck
 fi
 if wants fuzz; then
-  need 'fuzzing' clang-19 clang++-19
-  need 'fuzzing' libclang-rt-19-dev "/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a"
+  need 'sanitizers and fuzzing' clang-19 clang++-19
+  need 'sanitizers and fuzzing' libclang-rt-19-dev "/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a"
 fi
 FETCH_XNNPACK=no
 if wants native || wants wasm; then

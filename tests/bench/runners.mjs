@@ -47,6 +47,7 @@ export function processRunner(program, args, { env = {} } = {}) {
     else resolve?.(reply);
   });
   return {
+    pid: child.pid,
     async ask(request) {
       child.kill('SIGCONT');
       try {

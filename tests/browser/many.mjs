@@ -1,12 +1,13 @@
 // 10,000 photos in the page: imports as many generated JPEGs of 224x224 from a folder and measures what the page holds meanwhile.
 // Takes minutes, so it is a command of its own:  npm run test:many [-- number of images]
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { build } from '../../scripts/build.mjs';
 import { serve } from '../../scripts/serve.mjs';
+import { privateBytes, renderers } from '../process_memory.mjs';
 import { browserArguments, dropOn, engineReady, executablePath } from './page.mjs';
 
 const count = Number(process.argv[2] ?? 10_000);
@@ -46,36 +47,6 @@ async function generate(page, folder) {
       writeFileSync(path.join(folder, classes[i % classes.length], `${i}.jpg`), Buffer.from(base64, 'base64'));
     }
   }
-}
-
-/** What the page's process has for itself: its heap, its workers', WebAssembly and pictures; shared program code is not counted. */
-function privateBytes(pid) {
-  let rollup = '';
-  try {
-    rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  } catch {
-    return 0; // it has just ended
-  }
-  const kilobytes = (name) => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
-  return (kilobytes('Private_Dirty') + kilobytes('Private_Clean')) * 1024;
-}
-
-/** The processes that draw pages, of the browser with this profile. */
-function renderers(profile) {
-  const read = (pid, name) => {
-    try {
-      return readFileSync(`/proc/${pid}/${name}`, 'utf8');
-    } catch {
-      return ''; // it has just ended
-    }
-  };
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const parents = new Map(pids.map((pid) => [pid, /^PPid:\s+(\d+)/m.exec(read(pid, 'status'))?.[1]]));
-  const isOurs = (pid) => {
-    for (let at = pid; at; at = parents.get(at)) if (read(at, 'cmdline').includes(profile)) return true;
-    return false;
-  };
-  return pids.filter((pid) => read(pid, 'cmdline').includes('--type=renderer') && isOurs(pid));
 }
 
 await build('wasm', 'engine', 'web');

@@ -1,11 +1,15 @@
 // The models one can choose, with what a person needs to know to choose. The networks themselves are the repository's models/*.json.
 import binaryCnn from '../../models/binary_cnn.json';
 import fashionCnn from '../../models/fashion_cnn.json';
+import fashionResnet from '../../models/fashion_resnet.json';
+import fashionResnetRecipe from '../../models/fashion_resnet.recipe.json';
 import fashionSmall from '../../models/fashion_small.json';
 import fashionSmallRecipe from '../../models/fashion_small.recipe.json';
 import fineTune from '../../models/fine_tune.json';
 import fineTuneRecipe from '../../models/fine_tune.recipe.json';
 import multiclassCnn from '../../models/multiclass_cnn.json';
+import pinholeMedium from '../../models/pinhole_medium.json';
+import pinholeMediumRecipe from '../../models/pinhole_medium.recipe.json';
 import pinholeSmall from '../../models/pinhole_small.json';
 import pinholeSmallRecipe from '../../models/pinhole_small.recipe.json';
 import transfer from '../../models/transfer.json';
@@ -73,6 +77,14 @@ export const offeredModels: readonly OfferedModel[] = [
     refuses: anyNumber,
   },
   {
+    id: 'pinhole_medium',
+    name: pinholeMedium.name,
+    spec: specOf(pinholeMedium),
+    recipe: pinholeMediumRecipe,
+    about: 'Seven convolutions that start from nothing, and see finer detail: slower.',
+    refuses: anyNumber,
+  },
+  {
     id: 'multiclass_cnn',
     name: multiclassCnn.name,
     spec: specOf(multiclassCnn),
@@ -99,6 +111,14 @@ export const offeredModels: readonly OfferedModel[] = [
     spec: specOf(fashionSmall),
     recipe: fashionSmallRecipe,
     about: 'Seven convolutions on small grey pictures, for thousands of them.',
+    refuses: anyNumber,
+  },
+  {
+    id: 'fashion_resnet',
+    name: fashionResnet.name,
+    spec: specOf(fashionResnet),
+    recipe: fashionResnetRecipe,
+    about: 'The same number of convolutions, two to four times as wide: the most accurate, in hours.',
     refuses: anyNumber,
   },
 ];

@@ -84,7 +84,15 @@ export type EngineState =
 export const engineState = signal<EngineState>({ status: 'starting' });
 
 export type ModelId =
-  'transfer' | 'fine_tune' | 'pinhole_small' | 'multiclass_cnn' | 'binary_cnn' | 'fashion_cnn' | 'fashion_small';
+  | 'transfer'
+  | 'fine_tune'
+  | 'pinhole_small'
+  | 'pinhole_medium'
+  | 'multiclass_cnn'
+  | 'binary_cnn'
+  | 'fashion_cnn'
+  | 'fashion_small'
+  | 'fashion_resnet';
 export type OptimizerName = 'adam' | 'adamw' | 'sgd';
 export type ScheduleName = 'constant' | 'cosine' | 'one_cycle';
 /** Ways to change training images at random (augmentations.ts). */

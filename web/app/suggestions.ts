@@ -45,7 +45,7 @@ function recipeSettings(recipe: Recipe, total: number, batchSize: number, isPret
   const few = total <= 2000;
   const { optimizer, schedule } = recipe;
   return {
-    epochs: few ? Math.max(recipe.epochs, isPretrained ? 0 : 60) : Math.min(recipe.epochs, 15),
+    epochs: few ? Math.max(recipe.epochs, isPretrained ? 0 : 60) : Math.min(recipe.epochs, 30),
     batchSize: few ? Math.min(recipe.batch_size, batchSize) : Math.max(recipe.batch_size, batchSize),
     optimizer: optimizer.name as OptimizerName,
     learningRate: optimizer.lr,

@@ -1,0 +1,138 @@
+// Hours of training, evaluating, classifying, saving, loading and disposing, in Node or in Chromium: memory must stay flat, nothing may
+// be held after a round, and the last minute must be as fast as the first. Prints a line a minute and then what held and what did not.
+// A command of its own, for a machine that does nothing else meanwhile:
+//   node tests/soak/soak.mjs [node|chromium] [--minutes 60] [--threads N] [--variant relaxed-threads]
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { pathToFileURL } from 'node:url';
+import { chromium } from 'playwright-core';
+import { build } from '../../scripts/build.mjs';
+import { pageRunner, processRunner } from '../bench/runners.mjs';
+import { serveFolders } from '../bench/server.mjs';
+import { browserArguments, executablePath } from '../browser/page.mjs';
+import { privateBytes, renderers } from '../process_memory.mjs';
+import { packageFolder, photoFolder, photos, root } from '../wasm/support.mjs';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    minutes: { type: 'string', default: '60' },
+    threads: { type: 'string', default: String(os.availableParallelism()) },
+    variant: { type: 'string', default: 'relaxed-threads' },
+  },
+});
+const [place = 'node'] = positionals;
+const minutes = Number(values.minutes);
+if (!['node', 'chromium'].includes(place) || !(minutes >= 2))
+  throw new Error('expected node or chromium, and --minutes of 2 or more');
+
+const classes = ['fishes', 'monuments', 'renewable', 'tools'];
+/** Before the first minute that counts: the engine's code is compiled twice, and memory grows to what a round needs. */
+const warmUp = 60;
+const tolerance = { memory: 0.02, speed: 0.05 };
+
+function config(address) {
+  const model = (name) => address('models', name);
+  return {
+    module: address('pinhole', 'index.js'),
+    variant: values.variant,
+    threads: Number(values.threads),
+    classes,
+    models: [
+      { spec: model('multiclass_cnn.json') },
+      { spec: model('fashion_small.json') },
+      { spec: model('transfer.json'), pretrained: model('mobilenet_v2_trunk.safetensors') },
+    ],
+    photos: photos(classes, 6).map(({ label, name }) => ({ label, url: address('photos', name) })),
+  };
+}
+
+const folders = {
+  bench: path.join(root, 'tests/bench'),
+  soak: import.meta.dirname,
+  pinhole: packageFolder,
+  models: path.join(root, 'models'),
+  photos: photoFolder,
+};
+
+function inNode() {
+  const address = (folder, name) => pathToFileURL(path.join(folders[folder], name)).href;
+  const flags = [
+    '--expose-gc',
+    ...(process.versions.node.startsWith('20.') ? ['--experimental-wasm-relaxed-simd'] : []),
+  ];
+  const engine = address('soak', 'engine.mjs');
+  const args = [...flags, path.join(folders.bench, 'engines/node.mjs'), engine, JSON.stringify(config(address))];
+  const runner = processRunner(process.execPath, args);
+  return { ...runner, bytes: () => privateBytes(runner.pid) };
+}
+
+async function inChromium() {
+  const server = await serveFolders(folders);
+  const mark = `--soak=${process.pid}`; // unknown to the browser; its processes are found by it
+  const launch = async () => {
+    const args = [...browserArguments, '--js-flags=--expose-gc', mark];
+    const started = await chromium.launchServer({ executablePath, args });
+    return { server: started, browser: await chromium.connect(started.wsEndpoint()) };
+  };
+  const address = (folder, name) => `${server.url}/${folder}/${name}`;
+  const runner = pageRunner(launch, server.url, '../../soak/engine', config(address));
+  return {
+    ...runner,
+    bytes: () => Math.max(...renderers(mark).map(privateBytes)),
+    async close() {
+      await runner.close();
+      server.close();
+    },
+  };
+}
+
+const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+const mb = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+const percent = (part) => `${(100 * part).toFixed(1)} %`;
+
+await build('wasm', 'engine');
+const runner = await (place === 'node' ? inNode() : inChromium());
+const curve = [];
+try {
+  await runner.ask({ op: 'soak', seconds: warmUp });
+  while (curve.length < minutes) {
+    const { rounds, seconds, memory } = await runner.ask({ op: 'soak', seconds: 60 });
+    const point = { speed: rounds / seconds, process: runner.bytes(), ...memory };
+    curve.push(point);
+    console.log(
+      `minute ${curve.length}: ${(60 * point.speed).toFixed(1)} rounds a minute; the process ${mb(point.process)}, ` +
+        `WebAssembly ${mb(memory.bytesReserved)}, in use ${memory.bytesInUse} bytes; ` +
+        `${memory.datasets} data sets, ${memory.models} models, ${memory.runs} runs`,
+    );
+  }
+} finally {
+  await runner.close();
+}
+
+const part = Math.min(5, curve.length >> 1);
+const [first, last] = [curve.slice(0, part), curve.slice(-part)];
+const change = (of) => mean(last.map(of)) / mean(first.map(of)) - 1;
+const held = curve.reduce((most, { datasets, models, runs }) => Math.max(most, datasets + models + runs), 0);
+const speed = curve.at(-1).speed / curve[0].speed - 1;
+const goals = [
+  [
+    'memory of the process, the last five minutes against the first',
+    change((point) => point.process),
+    tolerance.memory,
+  ],
+  ['WebAssembly memory, the last minute against the first', curve.at(-1).bytesReserved / curve[0].bytesReserved - 1, 0],
+  ['bytes in use after a round, likewise', curve.at(-1).bytesInUse / curve[0].bytesInUse - 1, tolerance.memory],
+  ['rounds a minute, the last against the first', -speed, tolerance.speed],
+];
+let missed = held > 0 ? 1 : 0;
+console.log(`\n${place}, ${minutes} minutes, ${values.threads} threads, ${values.variant}`);
+console.log(`held after a round, at most: ${held} ${held > 0 ? 'MISSED (0)' : 'ok'}`);
+for (const [what, worse, most] of goals) {
+  const ok = worse <= most;
+  if (!ok) ++missed;
+  const signed = what.startsWith('rounds') ? -worse : worse;
+  console.log(`${what}: ${signed >= 0 ? '+' : ''}${percent(signed)} ${ok ? 'ok' : `MISSED (${percent(most)})`}`);
+}
+process.exitCode = missed ? 1 : 0;
