@@ -16,6 +16,7 @@
 #include "mistakes.h"
 #include "model_file.h"
 #include "png.h"
+#include "preview.h"
 #include "program.h"
 #include "progress.h"
 #include "recipe.h"
@@ -30,7 +31,7 @@ using namespace pinhole;
 constexpr const char* kProgram = "native_train";
 
 struct Options {
-  std::string data, model, out, val, init, checkpoint, recipe, report;
+  std::string data, model, out, val, init, checkpoint, recipe, report, preview;
   TrainingLogs::Places logs;
   std::vector<std::string> command;
   std::optional<double> val_split;
@@ -98,6 +99,9 @@ Examples:
   # a long training that may be killed at any time: repeat this command until it is done
   native_train --data photos --epochs 200 --checkpoint photos.state --resume --out pets.safetensors
 
+  # what augmentation does to the images, before a training
+  native_train --data photos --recipe pinhole_small --preview looks.png
+
   # go on from earlier weights with another optimizer, keep the curve
   native_train --data photos --init pets.safetensors --optimizer sgd --lr 0.01 --log curve.jsonl --out pets2.safetensors
 
@@ -115,9 +119,13 @@ void add_options(CLI::App& app, Options& options) {
                  "A spec's path, or its name in models/ (default: transfer, for IDX files "
                  "fashion_cnn)")
       ->type_name("SPEC.json");
-  app.add_option("--out", options.out, "Where the trained model is saved")
-      ->required()
+  app.add_option("--out", options.out,
+                 "Where the trained model is saved (all but --preview need it)")
       ->type_name("FILE.safetensors");
+  app.add_option("--preview", options.preview,
+                 "Write a sheet of training images as the recipe's augmentation changes them, and "
+                 "train nothing")
+      ->type_name("FILE.png");
 
   auto* val = app.add_option("--val", options.val,
                              "Folder of images to validate on, with the same classes");
@@ -663,6 +671,25 @@ void write_report(const Options& options, Model& model, const Data& data, const 
   std::cout << "report " << printable(options.report) << std::endl;
 }
 
+/// --preview: what a training with these options would be shown.
+void write_preview(const Options& options, const ImageDataset& images) {
+  constexpr int kLooks = 7;
+  const TrainerOptions& trainer = options.trainer;
+  if (trainer.augment.empty()) {
+    throw Error(
+        "there is nothing to preview: without an \"augment\" list in the recipe the images stay as "
+        "they are");
+  }
+  const int views = trainer.augment_views > 0 ? trainer.augment_views : trainer.epochs;
+  const int looks = std::min({kLooks, views, trainer.epochs});
+  const std::string png = preview_sheet(images, trainer.augment, trainer.seed, looks);
+  write_file_atomic(options.preview,
+                    {reinterpret_cast<const std::uint8_t*>(png.data()), png.size()});
+  std::cout << "preview " << printable(options.preview) << ": images on the left, and as "
+            << (looks == 1 ? "epoch 1 shows" : text("epochs 1 to ", looks, " show")) << " them"
+            << std::endl;
+}
+
 int train(Options options, const Json& given) {
   LabelledFolder folder = scan_labelled_folder(options.data);
   if (folder.classes.size() < 2) {
@@ -688,6 +715,11 @@ int train(Options options, const Json& given) {
   Model model(spec, static_cast<int>(folder.classes.size()),
               make_backend(options.backend, options.threads));
   check_classes_fit(model, folder);
+  if (!options.preview.empty()) {
+    check_can_write(options.preview, 1'000'000);
+    write_preview(options, load_data(options, folder, val_folder, model).train);
+    return kExitOk;
+  }
   std::optional<Checkpoint> checkpoint;
   std::optional<TrainingState> state;
   if (!options.checkpoint.empty()) {
@@ -768,6 +800,10 @@ int main(int argc, char** argv) {
     Options options;
     add_options(app, options);
     if (const std::optional<int> exit_code = parse_arguments(app, argc, argv)) return *exit_code;
+    if (options.out.empty() && options.preview.empty()) {
+      print_error(kProgram, "--out is required (native_train --help explains)");
+      return kExitUsage;
+    }
     options.trainer.shuffle = !options.no_shuffle;
     options.command.assign(argv, argv + argc);
     return train(options, given_settings(app, options.trainer));

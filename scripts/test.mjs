@@ -23,8 +23,10 @@ async function ctest(preset) {
   return { status, ...counts };
 }
 
-/** Node's test runner over the test files among the given files and folders, one after the other. `names`: of these tests alone. */
-async function nodeTest(folders, { env, names = [] } = {}) {
+/**
+ * Node's test runner over the test files among the given files and folders, `atOnce` at a time. `names`: of these tests alone.
+ */
+async function nodeTest(folders, { env, names = [], atOnce = 1 } = {}) {
   const files = filesBelow(...folders).filter((file) => /\.test\.(mjs|js)$/.test(file));
   if (files.length === 0) throw new Failure(`there are no tests in ${folders.join(' ')}`);
   const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -32,7 +34,7 @@ async function nodeTest(folders, { env, names = [] } = {}) {
   // Node 20 has relaxed SIMD behind a flag, later versions by default and without the flag.
   const flags = process.versions.node.startsWith('20.') ? ['--experimental-wasm-relaxed-simd'] : [];
   const chosen = names.map((name) => `--test-name-pattern=^${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`);
-  const args = [...flags, '--test', '--test-reporter=spec', '--test-concurrency=1', ...chosen, ...files];
+  const args = [...flags, '--test', '--test-reporter=spec', `--test-concurrency=${atOnce}`, ...chosen, ...files];
   let others = 0;
   const status = await run(process.execPath, args, {
     env,
@@ -75,7 +77,7 @@ const parts = {
   wasm: {
     needs: ['native', 'wasm', 'engine'],
     title: 'WebAssembly tests in Node',
-    body: () => nodeTest(['tests/wasm']),
+    body: () => nodeTest(['tests/wasm'], { atOnce: 2 }),
   },
   browser: {
     needs: page,

@@ -589,6 +589,23 @@ TEST_F(CommandLine, a_recipe_beside_the_spec_is_taken_and_options_come_before_it
   expect_one_sentence(train(missing), "native_train", {"there is no recipe no_such"});
 }
 
+TEST_F(CommandLine, a_preview_shows_what_augmentation_does_and_trains_nothing) {
+  make_colours("colours");
+  write_text(path("look.json"), R"({"epochs": 2, "augment": [{"type": "RandomErasing", "p": 1}]})");
+  const std::vector<std::string> base{"--data",     "colours",   "--model",
+                                      "small.json", "--preview", "looks.png"};
+  std::vector<std::string> with_recipe = base;
+  with_recipe.insert(with_recipe.end(), {"--recipe", "look.json"});
+  const Result result = train(with_recipe);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_CONTAINS(result.out, "looks.png");
+  EXPECT_CONTAINS(result.out, "epochs 1 to 2");
+  EXPECT_EQ(file("looks.png").substr(1, 3), "PNG");
+  expect_one_sentence(train(base), "native_train", {"nothing to preview", "augment"});
+  with_recipe[5] = "no/such/folder/looks.png";
+  expect_one_sentence(train(with_recipe), "native_train", {"no/such/folder"});
+}
+
 // ---- native_train: going on after a stop
 
 std::vector<std::string> without_time(const std::string& log) {
