@@ -3,11 +3,26 @@
 import { classes, isBusy, notKept, reading } from './state';
 import { projectIsOpen } from './store/project';
 
+/** Milliseconds of rest after which the page is kept, and after which it is kept in any case: what is being done comes first. */
+const rest = 1000;
+const longestWait = 30_000;
+
+async function quiet(): Promise<void> {
+  const isResting = (): boolean => !isBusy.value && reading.value === null;
+  const begun = performance.now();
+  for (let since = begun; performance.now() - since < rest && performance.now() - begun < longestWait;) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (!isResting()) since = performance.now();
+  }
+}
+
 const reloadedFor = 'pinhole: reloaded for cross-origin isolation';
 
 /** Resolves when the service worker answers this page's requests: true; or when it is clear that none will: false. */
 export async function installOffline(): Promise<boolean> {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return false;
+  // Where only the service worker brings threads, everything waits for it.
+  if (globalThis.crossOriginIsolated) await quiet();
   try {
     await navigator.serviceWorker.register(new URL('./service-worker.js', document.baseURI));
     await navigator.serviceWorker.ready;
