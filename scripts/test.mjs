@@ -1,6 +1,6 @@
 // npm test: sets up, builds, runs all tests and sums up. Parts can be named: npm test -- native wasm browser firefox webkit
 // Firefox and WebKit try the page's core flow. To be named: firefox-whole, every test of the page there.
-// npm run test:asan: the native tests compiled with AddressSanitizer and UndefinedBehaviorSanitizer, by clang, which takes half of gcc's time.
+// npm run test:asan: the native tests compiled with AddressSanitizer and UndefinedBehaviorSanitizer, by clang: gcc takes longer.
 import { existsSync } from 'node:fs';
 import { build, buildPreset } from './build.mjs';
 import { Failure, filesBelow, heading, main, run, setUp } from './lib.mjs';

@@ -118,7 +118,7 @@ export const offeredModels: readonly OfferedModel[] = [
     name: fashionResnet.name,
     spec: specOf(fashionResnet),
     recipe: fashionResnetRecipe,
-    about: 'The same number of convolutions, two to four times as wide: the most accurate, in hours.',
+    about: 'The same number of convolutions, up to twice as wide: more accurate, in hours.',
     refuses: anyNumber,
   },
 ];
