@@ -17,6 +17,9 @@ struct SparseEntry {
 /// Floats of memory that gemm_nn needs for its own copies.
 constexpr int kSimdPack = 16384;
 
+/// Points of Winograd's transforms (simd_winograd.h): roundings grow to a third of what they are at 1 and 2.
+constexpr float kWinogradA = 0.625F, kWinogradB = 1.5F;
+
 struct AdamConstants {
   float beta1, beta2, keep1, keep2, step_size, inverse_root2, eps, shrink, l2;
 };
@@ -42,17 +45,18 @@ struct SimdKernels {
   void (*conv_pool)(int count, const float* const* a, ptrdiff_t right, ptrdiff_t down, float* y,
                     uint8_t* winner, ptrdiff_t stride, int segments, const ptrdiff_t* segment,
                     int length, const float* w, const float* b, int oc, bool past_cache);
-  // Winograd's F(2x2, 3x3) around products of matrices; c is a multiple of 16.
-  // v[t * stride + (4 * i + j) * c + k] = (B^T d B)[i][j] of the 4x4 cells d that begin at a[t] + k, rows `row` floats apart.
+  // Winograd's F(4x4, 3x3) around products of matrices; c is a multiple of 16.
+  // v[t * stride + (6 * i + j) * c + k] = (B^T d B)[i][j] of the 6x6 cells d that begin at a[t] + k, rows `row` floats apart.
   void (*winograd_input)(int count, const float* const* a, ptrdiff_t row, int c, float* v,
                          ptrdiff_t stride);
-  // y[4 * t + 2 * i + j][k] = b[k] + (A^T m A)[i][j] of m[t * stride + (4 * .. + ..) * c + k].
+  // y[16 * t + 4 * i + j][k] = b[k] + (A^T m A)[i][j] of m[t * stride + (6 * .. + ..) * c + k].
   void (*winograd_output)(int count, const float* m, ptrdiff_t stride, int c, const float* b,
                           float* const* y);
-  // The same, then ReLU and the largest of the four, as conv_pool: tile t goes to y + t * c and winner + t * c.
+  // The same, then ReLU and the largest of each 2x2 of them, as conv_pool: window (i, j) of a tile goes to y[4 * t + 2 * i + j] and
+  // winner[4 * t + 2 * i + j].
   void (*winograd_pool)(int count, const float* m, ptrdiff_t stride, int c, const float* b,
-                        float* y, uint8_t* winner, bool past_cache);
-  // v[t * stride + (4 * i + j) * c + k] = (A d A^T)[i][j] of the 2x2 values d at dy[4 * t + 0 .. 3] + k, and total[k] += their sum.
+                        float* const* y, uint8_t* const* winner, bool past_cache);
+  // v[t * stride + (6 * i + j) * c + k] = (A d A^T)[i][j] of the 4x4 values d at dy[16 * t + 0 .. 15] + k, and total[k] += their sum.
   void (*winograd_gradient)(int count, const float* const* dy, int c, float* v, ptrdiff_t stride,
                             float* total);
   // y[i][k] = b[k] + sum over taps of a[i][tap[t] + k] * w[t * padded + k], k < c; padded = c rounded up to width.

@@ -1,11 +1,16 @@
 #include "simd_winograd.h"
 
 #include <cmath>
+#include <numeric>
 
 namespace pinhole::simd {
 
 namespace {
 
+constexpr int kTile = 4;  // outputs along a side of a tile
+constexpr int kCells = 6;  // cells of the source that they read
+constexpr int kProducts = kCells * kCells;
+constexpr int kOutputs = kTile * kTile;
 constexpr int kMostTiles = 96;
 /// Floats of transformed tiles and of products that a thread works on at once: they stay in the second-level cache.
 constexpr int kTileFloats = 64 << 10;
@@ -14,18 +19,57 @@ constexpr int kBandFloats = 24000;
 /// Multiply-adds of a task.
 constexpr double kTaskWork = 4e6;
 /// Tiles of a partial sum of weights at least: adding it up takes as long as a few.
-constexpr int kTilesOfPartial = 192;
+constexpr int kTilesOfPartial = 64;
+constexpr int kMostPartials = 8;
 /// Keeps the tiles' rows out of each other's place in the cache.
 constexpr int kGap = 16;
 
-std::size_t stride_of(int channels) { return as_size(16 * channels + kGap); }
+std::size_t stride_of(int channels) { return as_size(kProducts * channels + kGap); }
+
+/// Floats of a product's matrix of weights or of their gradient.
+std::size_t plane_of(int c, int oc) { return as_size(c) * as_size(oc) + kGap; }
+
+/// Values that are worked on side by side: a multiple of every panel.
+constexpr int kLanes = 32;
+using Lanes = real[kLanes];
+
+constexpr real kA = kWinogradA, kB = kWinogradB, kA2 = kA * kA, kB2 = kB * kB;
+constexpr real kAtNone = 1 / (kA2 * kB2);
+constexpr real kAtA = 1 / (2 * kA2 * (kA2 - kB2)), kAtB = 1 / (2 * kB2 * (kB2 - kA2));
+
+/// G g.
+void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
+  for (int l = 0; l < kLanes; ++l) {
+    const real even_a = kAtA * (g0[l] + kA2 * g2[l]), odd_a = kAtA * kA * g1[l];
+    const real even_b = kAtB * (g0[l] + kB2 * g2[l]), odd_b = kAtB * kB * g1[l];
+    u[0][l] = kAtNone * g0[l];
+    u[1][l] = even_a + odd_a;
+    u[2][l] = even_a - odd_a;
+    u[3][l] = even_b + odd_b;
+    u[4][l] = even_b - odd_b;
+    u[5][l] = g2[l];
+  }
+}
+
+/// G^T u of six rows `stride` apart.
+void gather_taps(const Lanes* u, int stride, Lanes& g0, Lanes& g1, Lanes& g2) {
+  const Lanes &u0 = u[0], &u1 = u[stride], &u2 = u[2 * stride], &u3 = u[3 * stride],
+              &u4 = u[4 * stride], &u5 = u[5 * stride];
+  for (int l = 0; l < kLanes; ++l) {
+    const real even_a = kAtA * (u1[l] + u2[l]), odd_a = kAtA * kA * (u1[l] - u2[l]);
+    const real even_b = kAtB * (u3[l] + u4[l]), odd_b = kAtB * kB * (u3[l] - u4[l]);
+    g0[l] = kAtNone * u0[l] + even_a + even_b;
+    g1[l] = odd_a + odd_b;
+    g2[l] = kA2 * even_a + kB2 * even_b + u5[l];
+  }
+}
 
 /// Transforms the tiles of the rows [row, end), all images' rows one after the other so that small images share a product.
 /// Calls full(count, first) for every grid.tiles of them, and for what is left.
 template <class Full>
 void transform_rows(const SimdKernels& k, const WinogradGrid& grid, const real* source, int row,
                     int end, real* band, real* tiles, const Full& full) {
-  const int columns = 2 * grid.tile_columns + 2;
+  const int columns = kTile * grid.tile_columns + 2;
   const std::size_t in = stride_of(grid.source_c);
   const std::size_t image =
       as_size(grid.source_h) * as_size(grid.source_w) * as_size(grid.source_c);
@@ -35,12 +79,12 @@ void transform_rows(const SimdKernels& k, const WinogradGrid& grid, const real* 
     const int n = row / grid.tile_rows, r = row % grid.tile_rows;
     const int some = std::min({grid.band, grid.tile_rows - r, end - row});
     copy_band(k, source + as_size(n) * image, grid.source_h, grid.source_w, grid.source_c,
-              2 * r - grid.pad_top, 2 * some + 2, -grid.pad_left, columns, band);
+              kTile * r - grid.pad_top, kTile * some + 2, -grid.pad_left, columns, band);
     for (int tile = 0; tile < some * grid.tile_columns;) {
       const int taken = std::min(grid.tiles - count, some * grid.tile_columns - tile);
       for (int i = 0; i < taken; ++i) {
         const int y = (tile + i) / grid.tile_columns, x = (tile + i) % grid.tile_columns;
-        a[i] = band + as_size(2 * (y * columns + x)) * as_size(grid.source_c);
+        a[i] = band + as_size(kTile * (y * columns + x)) * as_size(grid.source_c);
       }
       k.winograd_input(taken, a, static_cast<std::ptrdiff_t>(columns) * grid.source_c,
                        grid.source_c, tiles + as_size(count) * in, static_cast<std::ptrdiff_t>(in));
@@ -56,19 +100,26 @@ void transform_rows(const SimdKernels& k, const WinogradGrid& grid, const real* 
   if (count > 0) full(count, first);
 }
 
-/// Where the four outputs of each tile are; `nowhere` for those beyond an edge.
-template <class Real>
-void outputs_of(const WinogradGrid& grid, int count, int first, Real* y, Real* nowhere, Real** to) {
+/// Where the side x side results of each tile are in images of h x w; `nowhere` for those beyond an edge.
+template <class Value>
+void results_of(const WinogradGrid& grid, int side, int h, int w, int count, int first, Value* y,
+                Value* nowhere, Value** to) {
   for (int i = 0; i < count; ++i) {
     const int row = (first + i) / grid.tile_columns;
     const int n = row / grid.tile_rows;
-    const int top = row % grid.tile_rows * 2, left = (first + i) % grid.tile_columns * 2;
-    for (int q = 0; q < 4; ++q) {
-      const int h = top + q / 2, w = left + q % 2;
-      const std::size_t at = as_size(n * grid.out_h + h) * as_size(grid.out_w) + as_size(w);
-      *to++ = h < grid.out_h && w < grid.out_w ? y + at * as_size(grid.out_c) : nowhere;
+    const int top = row % grid.tile_rows * side, left = (first + i) % grid.tile_columns * side;
+    for (int r = top; r < top + side; ++r) {
+      for (int column = left; column < left + side; ++column) {
+        const std::size_t at = as_size(n * h + r) * as_size(w) + as_size(column);
+        *to++ = r < h && column < w ? y + at * as_size(grid.out_c) : nowhere;
+      }
     }
   }
+}
+
+/// Whether there are at most 6 products for an output, where the convolution has 9.
+bool fills_tiles(int h, int w) {
+  return h * w * 6 >= divide_up(h, kTile) * divide_up(w, kTile) * kProducts;
 }
 
 }  // namespace
@@ -79,7 +130,8 @@ bool winograd_suits(const Conv2dGeometry& g) {
          g.dilation_w == 1 && g.groups == 1 && g.c % 16 == 0 && g.oc % 16 == 0 && g.c >= 32 &&
          g.oc >= 32 && pads(g.pad_top) && pads(g.pad_left) && pads(g.pad_bottom) &&
          pads(g.pad_right) && g.oh == g.h + g.pad_top + g.pad_bottom - 2 &&
-         g.ow == g.w + g.pad_left + g.pad_right - 2;
+         g.ow == g.w + g.pad_left + g.pad_right - 2 && fills_tiles(g.oh, g.ow) &&
+         fills_tiles(g.h, g.w);
 }
 
 WinogradGrid::WinogradGrid(const Conv2dGeometry& g, bool backward)
@@ -92,13 +144,14 @@ WinogradGrid::WinogradGrid(const Conv2dGeometry& g, bool backward)
       out_c(backward ? g.c : g.oc),
       pad_top(backward ? 2 - g.pad_top : g.pad_top),
       pad_left(backward ? 2 - g.pad_left : g.pad_left),
-      tile_rows(divide_up(out_h, 2)),
-      tile_columns(divide_up(out_w, 2)),
-      band(std::clamp(kBandFloats / (2 * (source_w + 3) * source_c), 1, tile_rows)),
-      tiles(std::clamp(kTileFloats / (16 * (g.c + g.oc)) / 12 * 12, 24, kMostTiles)) {}
+      tile_rows(divide_up(out_h, kTile)),
+      tile_columns(divide_up(out_w, kTile)),
+      band(std::clamp(kBandFloats / (kTile * (source_w + 5) * source_c), 1, tile_rows)),
+      tiles(std::clamp(kTileFloats / (kProducts * (g.c + g.oc)) / 12 * 12, 24, kMostTiles)) {}
 
 std::size_t WinogradGrid::band_floats() const {
-  return thread_share(as_size(2 * band + 2) * as_size(2 * tile_columns + 2) * as_size(source_c));
+  return thread_share(as_size(kTile * band + 2) * as_size(kTile * tile_columns + 2) *
+                      as_size(source_c));
 }
 
 // ---- the convolution and its input gradient ---------------------------------------------------------------------------------------
@@ -110,8 +163,8 @@ void WinogradPass::prepare(const Conv2dGeometry& g, bool backward, const Paramet
   if (same != g || backward != backward_ || weights_.size() == 0) {
     backward_ = backward;
     grid_ = WinogradGrid(g, backward);
-    plane_ = as_size(grid_.source_c) * as_size(grid_.out_c);
-    weights_ = Buffer(16 * plane_);
+    plane_ = plane_of(grid_.source_c, grid_.out_c);
+    weights_ = Buffer(kProducts * plane_);
     transformed_from_ = nullptr;
   }
   geometry_ = g;
@@ -122,37 +175,30 @@ void WinogradPass::prepare(const Conv2dGeometry& g, bool backward, const Paramet
   transformed_from_ = w.value.data();
 }
 
-/// G g G^T with G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1], in panels as SimdKernels::conv reads them.
+/// G g G^T, in panels as SimdKernels::conv reads them.
 void WinogradPass::transform(const real* w, ThreadPool& pool, const SimdKernels& k) {
   const std::size_t c = as_size(geometry_.c);
-  for_tasks(pool, grid_.source_c, 16.0 * static_cast<double>(plane_), [&](std::size_t, int i) {
-    for (int o = 0; o < grid_.out_c; o += k.panel) {
-      const int panel = std::min(k.panel, grid_.out_c - o);  // a multiple of the width
-      real* to =
-          weights_.data() + as_size(o) * as_size(grid_.source_c) + as_size(i) * as_size(panel);
-      for (int j = 0; j < panel; ++j, ++to) {
-        const real* tap = backward_ ? w + as_size(i) * 9 * c + as_size(o + j)
-                                    : w + as_size(o + j) * 9 * c + as_size(i);
-        real rows[4][3];
-        for (int x = 0; x < 3; ++x) {
-          const auto at = [&](int y) {
-            return tap[as_size(backward_ ? 8 - 3 * y - x : 3 * y + x) * c];
-          };
-          const real sum = at(0) + at(2);
-          rows[0][x] = at(0);
-          rows[1][x] = real(0.5) * (sum + at(1));
-          rows[2][x] = real(0.5) * (sum - at(1));
-          rows[3][x] = at(2);
-        }
-        real* plane = to;
-        for (const real* row : rows) {
-          const real sum = row[0] + row[2];
-          plane[0] = row[0];
-          plane[plane_] = real(0.5) * (sum + row[1]);
-          plane[2 * plane_] = real(0.5) * (sum - row[1]);
-          plane[3 * plane_] = row[2];
-          plane += 4 * plane_;
-        }
+  const double work = 1.0 * kProducts * static_cast<double>(plane_);
+  for_tasks(pool, grid_.source_c, work, [&](std::size_t, int i) {
+    Lanes taps[9] = {}, columns[kCells * 3], planes[kProducts];
+    for (int o = 0; o < grid_.out_c; o += kLanes) {
+      const int some = std::min(kLanes, grid_.out_c - o);
+      for (int j = 0; j < some; ++j) {
+        const real* from = backward_ ? w + as_size(i) * 9 * c + as_size(o + j)
+                                     : w + as_size(o + j) * 9 * c + as_size(i);
+        for (int tap = 0; tap < 9; ++tap)
+          taps[tap][j] = from[as_size(backward_ ? 8 - tap : tap) * c];
+      }
+      for (int x = 0; x < 3; ++x)
+        spread_taps(taps[x], taps[3 + x], taps[6 + x], columns + x * kCells);
+      for (int y = 0; y < kCells; ++y)
+        spread_taps(columns[y], columns[kCells + y], columns[2 * kCells + y], planes + y * kCells);
+      for (int j = 0; j < some; j += k.panel) {
+        const int panel = std::min(k.panel, some - j);  // a multiple of the width
+        real* const to = weights_.data() + as_size(o + j) * as_size(grid_.source_c) +
+                         as_size(i) * as_size(panel);
+        for (int product = 0; product < kProducts; ++product)
+          std::copy_n(planes[product] + j, panel, to + as_size(product) * plane_);
       }
     }
   });
@@ -170,8 +216,11 @@ void WinogradPass::multiply(ThreadPool& pool, const SimdKernels& k, const Winogr
   const std::size_t in = stride_of(grid.source_c), out = stride_of(grid.out_c);
   const std::size_t each = share();
   const int all_rows = grid.n * grid.tile_rows;
-  const double row_work = 16.0 * grid.tile_columns * grid.source_c * grid.out_c;
-  const int rows = std::clamp(static_cast<int>(kTaskWork / row_work), 1, divide_up(all_rows, 16));
+  const double row_work = 1.0 * kProducts * grid.tile_columns * grid.source_c * grid.out_c;
+  int rows = std::clamp(static_cast<int>(kTaskWork / row_work), 1, divide_up(all_rows, 16));
+  // Whole products where that leaves tasks enough.
+  const int whole = round_up(rows, grid.tiles / std::gcd(grid.tiles, grid.tile_columns));
+  if (all_rows >= 8 * whole) rows = whole;
   for_tasks(pool, divide_up(all_rows, rows), row_work * all_rows,
             [&](std::size_t thread, int task) {
               real* const band = memory + thread * each;
@@ -185,7 +234,7 @@ void WinogradPass::multiply(ThreadPool& pool, const SimdKernels& k, const Winogr
                   a[i] = tiles + as_size(i) * in;
                   to[i] = products + as_size(i) * out;
                 }
-                for (int product = 0; product < 16; ++product) {
+                for (int product = 0; product < kProducts; ++product) {
                   const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(product) * grid.source_c;
                   k.conv(count, a, to, 1, &at, grid.source_c,
                          weights_.data() + as_size(product) * plane_, nullptr, grid.out_c);
@@ -204,11 +253,11 @@ void WinogradPass::run(ThreadPool& pool, const SimdKernels& k, const real* sourc
   const bool clamped = !backward_ && (!std::isinf(low) || !std::isinf(high));
   multiply(pool, k, grid_, source, memory,
            [&](const real* products, std::ptrdiff_t stride, real* nowhere, int count, int first) {
-             real* to[4 * kMostTiles];
-             outputs_of(grid_, count, first, y, nowhere, to);
+             real* to[kOutputs * kMostTiles];
+             results_of(grid_, kTile, grid_.out_h, grid_.out_w, count, first, y, nowhere, to);
              k.winograd_output(count, products, stride, grid_.out_c, bias, to);
              if (!clamped) return;
-             for (int i = 0; i < 4 * count; ++i)
+             for (int i = 0; i < kOutputs * count; ++i)
                for (int o = 0; o < grid_.out_c; ++o)
                  to[i][o] = std::min(std::max(to[i][o], low), high);
            });
@@ -216,28 +265,31 @@ void WinogradPass::run(ThreadPool& pool, const SimdKernels& k, const real* sourc
 
 void WinogradPass::run_pooled(ThreadPool& pool, const SimdKernels& k, const real* source,
                               const real* bias, real* y, std::uint8_t* winner, real* memory) const {
-  WinogradGrid windows = grid_;
-  windows.tile_rows = grid_.out_h / 2;
-  windows.tile_columns = grid_.out_w / 2;
-  const std::size_t all =
-      as_size(windows.n) * as_size(windows.tile_rows) * as_size(windows.tile_columns);
+  const int rows = grid_.out_h / 2, columns = grid_.out_w / 2;
+  WinogradGrid tiles = grid_;
+  tiles.tile_rows = divide_up(rows, kTile / 2);
+  tiles.tile_columns = divide_up(columns, kTile / 2);
+  const std::size_t all = as_size(tiles.n) * as_size(rows) * as_size(columns);
   if (all == 0) return;
-  const bool past_cache = all * as_size(windows.out_c) >= kPastCache;
-  multiply(
-      pool, k, windows, source, memory,
-      [&](const real* products, std::ptrdiff_t stride, real* /*nowhere*/, int count, int first) {
-        const std::size_t at = as_size(first) * as_size(windows.out_c);
-        k.winograd_pool(count, products, stride, windows.out_c, bias, y + at, winner + at,
-                        past_cache);
-      });
+  const bool past_cache = all * as_size(tiles.out_c) >= kPastCache;
+  multiply(pool, k, tiles, source, memory,
+           [&](const real* products, std::ptrdiff_t stride, real* nowhere, int count, int first) {
+             real* to[kOutputs / 4 * kMostTiles];
+             std::uint8_t* who[kOutputs / 4 * kMostTiles];
+             results_of(tiles, kTile / 2, rows, columns, count, first, y, nowhere, to);
+             results_of(tiles, kTile / 2, rows, columns, count, first, winner,
+                        reinterpret_cast<std::uint8_t*>(nowhere), who);
+             k.winograd_pool(count, products, stride, tiles.out_c, bias, to, who, past_cache);
+           });
 }
 
 // ---- the weight gradient ------------------------------------------------------------------------------------------------------------
 
 WinogradWeights::WinogradWeights(const Conv2dGeometry& g)
-    : grid_(g, false), stride_(thread_share(as_size(16 * g.c * g.oc + g.oc))) {
+    : grid_(g, false), stride_(thread_share(kProducts * plane_of(g.c, g.oc) + as_size(g.oc))) {
   const int rows = g.n * grid_.tile_rows;
-  tasks_ = partial_tasks(std::min(rows, rows * grid_.tile_columns / kTilesOfPartial), stride_);
+  const int most = std::min({rows, rows * grid_.tile_columns / kTilesOfPartial, kMostPartials});
+  tasks_ = partial_tasks(most, stride_);
 }
 
 std::size_t WinogradWeights::share() const {
@@ -251,9 +303,9 @@ void WinogradWeights::run(ThreadPool& pool, const SimdKernels& k, const real* x,
                           real beta, real* dw, real* db, real* partials, real* memory) const {
   const int c = grid_.source_c, oc = grid_.out_c;
   const std::size_t in = stride_of(c), out = stride_of(oc), each = share();
-  const std::size_t plane = as_size(c) * as_size(oc);
+  const std::size_t plane = plane_of(c, oc);
   const std::int64_t all_rows = std::int64_t{grid_.n} * grid_.tile_rows;
-  const double work = 16.0 * static_cast<double>(all_rows) * grid_.tile_columns * c * oc;
+  const double work = 1.0 * kProducts * static_cast<double>(all_rows) * grid_.tile_columns * c * oc;
   for_tasks(pool, tasks_, work, [&](std::size_t thread, int task) {
     real* const band = memory + thread * each;
     real* const tiles = band + grid_.band_floats();
@@ -261,17 +313,18 @@ void WinogradWeights::run(ThreadPool& pool, const SimdKernels& k, const real* x,
     real* const zeros = gradients + as_size(grid_.tiles) * out;
     real* const pack = memory + (thread + 1) * each - kSimdPack;
     real* const sums = partials + as_size(task) * stride_;
-    real* const bias = sums + 16 * plane;
+    real* const bias = sums + kProducts * plane;
     k.fill(as_size(oc), 0, zeros);
     k.fill(as_size(oc), 0, bias);
     bool add = false;
     const int row = static_cast<int>(all_rows * task / tasks_),
               end = static_cast<int>(all_rows * (task + 1) / tasks_);
     const auto full = [&](int count, int first) {
-      const real* from[4 * kMostTiles];
-      outputs_of(grid_, count, first, dy, static_cast<const real*>(zeros), from);
+      const real* from[kOutputs * kMostTiles];
+      results_of(grid_, kTile, grid_.out_h, grid_.out_w, count, first, dy,
+                 static_cast<const real*>(zeros), from);
       k.winograd_gradient(count, from, oc, gradients, static_cast<std::ptrdiff_t>(out), bias);
-      for (int product = 0; product < 16; ++product) {
+      for (int product = 0; product < kProducts; ++product) {
         k.gemm_nn(oc, c, count, gradients + product * oc, 1, static_cast<std::ptrdiff_t>(out),
                   tiles + product * c, static_cast<std::ptrdiff_t>(in), count, 0,
                   sums + as_size(product) * plane, c, add, pack);
@@ -281,29 +334,28 @@ void WinogradWeights::run(ThreadPool& pool, const SimdKernels& k, const real* x,
     transform_rows(k, grid_, x, row, end, band, tiles, full);
   });
   // G^T u G of the sums u.
-  for_tasks(pool, oc, 16.0 * static_cast<double>(plane) * tasks_, [&](std::size_t, int o) {
+  const double adding = 1.0 * kProducts * static_cast<double>(plane) * tasks_;
+  for_tasks(pool, oc, adding, [&](std::size_t, int o) {
     real* const u = partials + as_size(o) * as_size(c);
-    real* const to = dw + as_size(o) * 9 * as_size(c);
-    for (int product = 0; product < 16; ++product)
+    for (int product = 0; product < kProducts; ++product)
       for (int task = 1; task < tasks_; ++task)
         k.add(as_size(c), u + as_size(task) * stride_ + as_size(product) * plane,
               u + as_size(product) * plane);
-    for (int i = 0; i < c; ++i) {
-      real rows[3][4];
-      for (int x4 = 0; x4 < 4; ++x4) {
-        const auto at = [&](int y) { return u[as_size(4 * y + x4) * plane + as_size(i)]; };
-        const real sum = real(0.5) * (at(1) + at(2));
-        rows[0][x4] = at(0) + sum;
-        rows[1][x4] = real(0.5) * (at(1) - at(2));
-        rows[2][x4] = sum + at(3);
-      }
-      for (int y = 0; y < 3; ++y) {
-        const real* row = rows[y];
-        const real sum = real(0.5) * (row[1] + row[2]);
-        const real tap[3] = {row[0] + sum, real(0.5) * (row[1] - row[2]), sum + row[3]};
-        for (int t = 0; t < 3; ++t) {
-          real& value = to[as_size(3 * y + t) * as_size(c) + as_size(i)];
-          value = beta == 0 ? tap[t] : value + tap[t];
+    Lanes planes[kProducts] = {}, columns[3 * kCells], taps[9];
+    for (int i = 0; i < c; i += kLanes) {
+      const int some = std::min(kLanes, c - i);
+      for (int product = 0; product < kProducts; ++product)
+        std::copy_n(u + as_size(product) * plane + as_size(i), some, planes[product]);
+      for (int j = 0; j < kCells; ++j)
+        gather_taps(planes + j, kCells, columns[j], columns[kCells + j], columns[2 * kCells + j]);
+      for (int j = 0; j < 3; ++j)
+        gather_taps(columns + j * kCells, 1, taps[3 * j], taps[3 * j + 1], taps[3 * j + 2]);
+      for (int tap = 0; tap < 9; ++tap) {
+        real* const to = dw + as_size(9 * o + tap) * as_size(c) + as_size(i);
+        if (beta == 0) {
+          std::copy_n(taps[tap], some, to);
+        } else {
+          k.add(as_size(some), taps[tap], to);
         }
       }
     }
@@ -311,7 +363,7 @@ void WinogradWeights::run(ThreadPool& pool, const SimdKernels& k, const real* x,
   if (db == nullptr) return;
   if (beta == 0) k.fill(as_size(oc), 0, db);
   for (int task = 0; task < tasks_; ++task)
-    k.add(as_size(oc), partials + as_size(task) * stride_ + 16 * plane, db);
+    k.add(as_size(oc), partials + as_size(task) * stride_ + kProducts * plane, db);
 }
 
 }  // namespace pinhole::simd

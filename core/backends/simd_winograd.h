@@ -1,6 +1,17 @@
-// Convolutions of 3x3 taps and stride 1 by Winograd's F(2x2, 3x3): 16 products give the 2x2 outputs of a tile, which take 36
-// otherwise (Lavin, Gray: "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308). Between two transforms
-// that only add, it is 16 products of matrices, [tiles, channels] x [channels, outputs].
+// Convolutions of 3x3 taps and stride 1 by Winograd's F(4x4, 3x3): 36 products give the 4x4 outputs of a tile, which take 144
+// otherwise (Lavin, Gray: "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308). Between two transforms, it is
+// 36 products of matrices, [tiles, channels] x [channels, outputs]. With the points 0, a, -a, b, -b and infinity
+//
+//   y = A^T ((G g G^T) * (B^T d B)) A     dg = G^T ((A dy A^T) * (B^T d B)) G
+//
+//         [a^2 b^2     0     -(a^2+b^2)     0       1   0]         [ 1/(a^2 b^2)     0      0  ]         [1    1    0    0 ]
+//         [   0     -a b^2     -b^2         a       1   0]         [    n_a       n_a a  n_a a^2]         [1    a   a^2  a^3]
+//   B^T = [   0      a b^2     -b^2        -a       1   0]     G = [    n_a      -n_a a  n_a a^2]     A = [1   -a   a^2 -a^3]
+//         [   0     -b a^2     -a^2         b       1   0]         [    n_b       n_b b  n_b b^2]         [1    b   b^2  b^3]
+//         [   0      b a^2     -a^2        -b       1   0]         [    n_b      -n_b b  n_b b^2]         [1   -b   b^2 -b^3]
+//         [   0     a^2 b^2      0     -(a^2+b^2)   0   1]         [     0          0      1  ]         [0    0    0    1 ]
+//
+// where n_a = 1 / (2 a^2 (a^2 - b^2)) and n_b = 1 / (2 b^2 (b^2 - a^2)).
 #pragma once
 
 #include "simd_tiles.h"
@@ -10,7 +21,7 @@ namespace pinhole::simd {
 /// Whether it is the faster way: forward and for both gradients.
 bool winograd_suits(const Conv2dGeometry& g);
 
-/// How a picture is cut into tiles: each reads 4x4 cells of the source, and its neighbour those two further.
+/// How a picture is cut into tiles: each reads 6x6 cells of the source, and its neighbour those four further.
 struct WinogradGrid {
   int n = 0;
   int source_h = 0, source_w = 0, source_c = 0;
@@ -38,7 +49,7 @@ class WinogradPass {
   /// The convolution, or the input gradient with `source` = dy and `y` = dx.
   void run(ThreadPool& pool, const SimdKernels& k, const real* source, const real* bias, real* y,
            real* memory) const;
-  /// The convolution, ReLU and MaxPool2d(2): a tile is a window.
+  /// The convolution, ReLU and MaxPool2d(2): a tile has four windows.
   void run_pooled(ThreadPool& pool, const SimdKernels& k, const real* source, const real* bias,
                   real* y, std::uint8_t* winner, real* memory) const;
 
@@ -53,7 +64,7 @@ class WinogradPass {
   Conv2dGeometry geometry_{};
   bool backward_ = false;
   WinogradGrid grid_;
-  std::size_t plane_ = 0;  // floats of one of the 16 matrices of weights
+  std::size_t plane_ = 0;  // floats of one of the 36 matrices of weights, and a gap
   Buffer weights_;
   std::uint64_t version_ = 0;
   const real* transformed_from_ = nullptr;
