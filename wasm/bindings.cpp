@@ -114,6 +114,9 @@ Image decode(Bytes encoded, int max_pixels) {
   return decode_image(bytes_of(encoded), {.max_pixels = max_pixels});
 }
 
+int image_height(Image& image) { return image.height; }
+int image_width(Image& image) { return image.width; }
+
 Image from_rgba(Bytes rgba, int width, int height) {
   const auto pixels = static_cast<std::uint64_t>(std::max(width, 0)) *
                       static_cast<std::uint64_t>(std::max(height, 0));
@@ -437,7 +440,9 @@ EMSCRIPTEN_BINDINGS(pinhole) {
 
   class_<Image>("Image")
       .class_function("decode", guarded<&decode>)
-      .class_function("fromRgba", guarded<&from_rgba>);
+      .class_function("fromRgba", guarded<&from_rgba>)
+      .function("height", guarded<&image_height>)
+      .function("width", guarded<&image_width>);
 
   class_<ImageDataset>("ImageDataset")
       .smart_ptr<DatasetPointer>("ImageDatasetPointer")

@@ -1,6 +1,9 @@
 # Flags for the kernels that are compiled once per instruction set. -O3 in every build type: without it a debug build of the
 # kernels is a hundred times slower than they are meant to be (but under sanitizers -O3 takes a minute a file). Never -ffast-math: it breaks NaN, signed zeros and XNNPACK.
 set(PINHOLE_KERNEL_FLAGS -fno-math-errno)
+if(EMSCRIPTEN)
+  list(APPEND PINHOLE_KERNEL_FLAGS -fno-unroll-loops)
+endif()
 if(NOT PINHOLE_SANITIZE)
   list(APPEND PINHOLE_KERNEL_FLAGS -O3)
 endif()

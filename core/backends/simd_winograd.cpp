@@ -38,7 +38,7 @@ constexpr real kAtNone = 1 / (kA2 * kB2);
 constexpr real kAtA = 1 / (2 * kA2 * (kA2 - kB2)), kAtB = 1 / (2 * kB2 * (kB2 - kA2));
 
 /// G g.
-void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
+[[gnu::noinline]] void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
   for (int l = 0; l < kLanes; ++l) {
     const real even_a = kAtA * (g0[l] + kA2 * g2[l]), odd_a = kAtA * kA * g1[l];
     const real even_b = kAtB * (g0[l] + kB2 * g2[l]), odd_b = kAtB * kB * g1[l];
@@ -52,7 +52,7 @@ void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
 }
 
 /// G^T u of six rows `stride` apart.
-void gather_taps(const Lanes* u, int stride, Lanes& g0, Lanes& g1, Lanes& g2) {
+[[gnu::noinline]] void gather_taps(const Lanes* u, int stride, Lanes& g0, Lanes& g1, Lanes& g2) {
   const Lanes &u0 = u[0], &u1 = u[stride], &u2 = u[2 * stride], &u3 = u[3 * stride],
               &u4 = u[4 * stride], &u5 = u[5 * stride];
   for (int l = 0; l < kLanes; ++l) {

@@ -17,6 +17,7 @@ import {
   samples,
   shownProbabilities,
 } from './page.mjs';
+import { png } from '../wasm/support.mjs';
 
 const limit = { timeout: 90_000 };
 
@@ -341,5 +342,43 @@ test('of many photos only those in view are drawn, and the keyboard reaches the 
   );
   await page.keyboard.press('Delete');
   await page.getByText(`${count - 1} images in 1 class`).waitFor();
+  await close();
+});
+
+test('a thumbnail shows the middle of its photo undistorted, whatever the photo’s shape', limit, async () => {
+  // A light square in the middle, half as high as the photo's shorter side.
+  const photo = (width, height) => {
+    const half = Math.min(width, height) / 4;
+    const isInside = (x, y) => Math.abs(x + 0.5 - width / 2) < half && Math.abs(y + 0.5 - height / 2) < half;
+    return png(width, height, (x, y) => (isInside(x, y) ? [250, 240, 200] : [20, 60, 90]));
+  };
+  const shapes = [
+    [320, 240],
+    [240, 320],
+    [200, 200],
+    [900, 150],
+  ];
+  mkdirSync(path.join(scratch, 'shapes', 'light'), { recursive: true });
+  for (const [width, height] of shapes) write(`shapes/light/${width}x${height}.png`, photo(width, height));
+
+  const { page, close } = await openPage(browser, server.url);
+  await page.getByLabel('Choose a folder').setInputFiles(path.join(scratch, 'shapes'));
+  for (const [width, height] of shapes) {
+    const name = `${width}x${height}.png`;
+    const light = await page.getByRole('img', { name, exact: true }).evaluate(async (element) => {
+      while (element.naturalWidth < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      const { naturalWidth: side, naturalHeight } = element;
+      if (side !== naturalHeight) throw new Error(`${side}x${naturalHeight}`);
+      const context = new OffscreenCanvas(side, side).getContext('2d');
+      context.drawImage(element, 0, 0);
+      const { data } = context.getImageData(0, 0, side, side);
+      const isLight = (x, y) => data[4 * (y * side + x)] > 128;
+      const middle = side / 2;
+      const places = Array.from({ length: side }, (_, i) => i);
+      return [places.filter((x) => isLight(x, middle)).length, places.filter((y) => isLight(middle, y)).length, side];
+    });
+    const [across, down, side] = light;
+    assert.ok(Math.abs(across - side / 2) <= 2 && Math.abs(down - side / 2) <= 2, `${name}: ${light}`);
+  }
   await close();
 });

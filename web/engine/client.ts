@@ -27,6 +27,7 @@ import type {
   ModelSpec,
   ModelSummary,
   OnnxOptions,
+  DecodedPixels,
   Pixels,
   Prediction,
   RgbaImage,
@@ -209,10 +210,10 @@ export class Pinhole {
   }
 
   /** One image as a model with this input sees it. Fails when it cannot be read. */
-  async decode(image: ImageSource, input: InputSize): Promise<Pixels> {
+  async decode(image: ImageSource, input: InputSize): Promise<DecodedPixels> {
     const [height, width, channels] = input;
     return {
-      data: await this.connection.call('decode', { image, input: [...input] as const }),
+      ...(await this.connection.call('decode', { image, input: [...input] as const })),
       height,
       width,
       channels,

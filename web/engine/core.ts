@@ -11,8 +11,11 @@ export interface CoreBackend extends CoreObject {
   threads(): number;
 }
 
-/** A decoded image. */
-export type CoreImage = CoreObject;
+/** A decoded image, upright. */
+export interface CoreImage extends CoreObject {
+  height(): number;
+  width(): number;
+}
 
 export interface CoreDataset extends CoreObject {
   add(image: CoreImage, label: number, name: string): void;

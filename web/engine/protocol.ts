@@ -2,6 +2,7 @@
 // call it belongs to; handles are numbers that the worker gives out.
 
 import type {
+  DecodedPixels,
   AddProgress,
   AddResult,
   AugmentedOptions,
@@ -45,7 +46,10 @@ export interface ModelCreated {
 export interface Calls {
   load: { takes: Omit<LoadOptions, 'wasmUrl'> & { wasmUrl: string }; gives: EngineInfo };
   memory: { takes: object; gives: MemoryUse };
-  decode: { takes: { image: ImageSource; input: InputSize }; gives: Uint8Array };
+  decode: {
+    takes: { image: ImageSource; input: InputSize };
+    gives: Pick<DecodedPixels, 'data' | 'imageHeight' | 'imageWidth'>;
+  };
 
   createDataset: { takes: DatasetOptions; gives: Handle };
   addImages: { takes: { dataset: Handle; items: DatasetItem[] }; gives: AddResult & { size: number } };

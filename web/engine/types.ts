@@ -112,6 +112,12 @@ export interface Pixels {
   channels: number;
 }
 
+/** What decode() made of an image of this size, upright. */
+export interface DecodedPixels extends Pixels {
+  imageHeight: number;
+  imageWidth: number;
+}
+
 export interface DatasetEntry {
   label: number;
   name: string;

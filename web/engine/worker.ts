@@ -205,10 +205,12 @@ const answers: Answers = {
   async decode({ image, input }) {
     const core = emptyDataset(input, ['image']);
     try {
+      let size = { imageHeight: 0, imageWidth: 0 };
       await withImage(image, (decoded) => {
         core.add(decoded, 0, '');
+        size = { imageHeight: decoded.height(), imageWidth: decoded.width() };
       });
-      return core.pixels(0);
+      return { data: core.pixels(0), ...size };
     } finally {
       core.delete();
     }

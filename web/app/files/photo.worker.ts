@@ -1,55 +1,55 @@
 // Makes of one file what is kept beside its pixels: a thumbnail, the picture to look at, and its fingerprints.
+import type { DecodedPixels } from '../../engine/index';
 import { exactPrint, lookOf, type Pixels } from './fingerprint';
+import { largestFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-export interface PhotoRequest {
-  readonly id: number;
-  readonly file: Blob;
-  /** What the core read: looked at, and drawn when the browser does not know the file's format. */
-  readonly pixels: Pixels;
-}
-
-export interface PhotoParts {
-  readonly thumbnail: Bytes;
-  readonly picture: Bytes;
-  readonly exact: string;
-  readonly look: string;
-}
-
-export interface PhotoAnswer {
-  readonly id: number;
-  readonly parts?: PhotoParts;
-  readonly failure?: string;
-}
-
 const thumbnailSide = 144;
-/** A file up to this size is kept as it is; of a larger one, a copy with at most this many pixels on its longer side. */
-const largestFile = 1 << 20;
+/** The thumbnail of a photo wider than 16:9 or so would be blurred if it was made of the core's 224x224 pixels. */
+const mostEnlarged = 1.15;
+/** Of the copy of a large file, on its longer side. */
 const longestSide = 1024;
 
 async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
-  const original = new Uint8Array(await file.arrayBuffer());
-  const bitmap = await createImageBitmap(file).catch(() => createImageBitmap(asImageData(pixels)));
+  const original = file instanceof Blob ? new Uint8Array(await file.arrayBuffer()) : file;
+  const isKept = original.length <= largestFile;
+  const bitmap = await createImageBitmap(
+    isKept && areEnough(pixels) ? asImageData(pixels) : file instanceof Blob ? file : new Blob([file]),
+  ).catch(() => createImageBitmap(asImageData(pixels)));
   try {
-    const { width, height } = bitmap;
+    // The core's pixels are as wide and high as the model wants them.
+    const { imageWidth: width, imageHeight: height } = pixels;
     // The thumbnail covers its square; what overhangs is cut.
-    const cover = thumbnailSide / Math.min(width, height);
+    const cover = coverOf(pixels);
     const thumbnail = drawn(bitmap, thumbnailSide, thumbnailSide, width * cover, height * cover);
     const fit = Math.min(1, longestSide / Math.max(width, height));
     const [smallWidth, smallHeight] = [Math.ceil(width * fit), Math.ceil(height * fit)];
     return {
       thumbnail: await jpegOf(thumbnail.canvas, 0.82),
-      picture:
-        original.length <= largestFile
-          ? original
-          : await jpegOf(drawn(bitmap, smallWidth, smallHeight, smallWidth, smallHeight).canvas, 0.92),
+      picture: isKept
+        ? original
+        : await jpegOf(drawn(bitmap, smallWidth, smallHeight, smallWidth, smallHeight).canvas, 0.92),
       exact: exactPrint(original),
       look: lookOf(pixels),
     };
   } finally {
     bitmap.close();
   }
+}
+
+function coverOf({ imageWidth, imageHeight }: DecodedPixels): number {
+  return thumbnailSide / Math.min(imageWidth, imageHeight);
+}
+
+/** Whether a thumbnail of the core's pixels is as good as one of the file, which the browser would have to decode once more. */
+function areEnough(pixels: DecodedPixels): boolean {
+  const cover = coverOf(pixels);
+  return (
+    pixels.channels === 3 &&
+    pixels.imageWidth * cover <= pixels.width * mostEnlarged &&
+    pixels.imageHeight * cover <= pixels.height * mostEnlarged
+  );
 }
 
 /** On white, as the core has it; in the middle. */

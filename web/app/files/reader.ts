@@ -7,7 +7,7 @@ import type { Photo } from '../state';
 import { newId } from '../store/ids';
 import { putPicture } from '../store/pictures';
 import type { FoundFile } from './folders';
-import type { PhotoAnswer, PhotoParts, PhotoRequest } from './photo.worker';
+import { largestFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
 
 /** More decoders than this wait for each other. */
 const mostDecoders = 4;
@@ -86,7 +86,9 @@ export class Reader {
     const decoder = await this.take();
     let read;
     try {
-      const file = await found.open();
+      const blob = await found.open();
+      // Read once: every reading takes the browser's other processes longer than the decoding takes.
+      const file = blob.size <= largestFile ? new Uint8Array(await blob.arrayBuffer()) : blob;
       read = { file, pixels: await decoder.decode(file, this.input) };
     } catch (error) {
       return { name, failure: messageOf(error), isFull: false };

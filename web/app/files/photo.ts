@@ -1,0 +1,27 @@
+// What the page asks the worker that makes photos (photo.worker.ts), and what it answers.
+import type { DecodedPixels } from '../../engine/index';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A file up to this size is read at once and kept as it is; of a larger one, a smaller copy. */
+export const largestFile = 1 << 20;
+
+export interface PhotoRequest {
+  readonly id: number;
+  readonly file: Blob | Bytes;
+  /** What the core read: looked at, and drawn where they are enough or when the browser does not know the file's format. */
+  readonly pixels: DecodedPixels;
+}
+
+export interface PhotoParts {
+  readonly thumbnail: Bytes;
+  readonly picture: Bytes;
+  readonly exact: string;
+  readonly look: string;
+}
+
+export interface PhotoAnswer {
+  readonly id: number;
+  readonly parts?: PhotoParts;
+  readonly failure?: string;
+}
