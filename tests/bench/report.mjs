@@ -155,7 +155,12 @@ export function printOthers({ memory, loading, page, download }) {
   if (page) {
     heading('The page in Chromium, s');
     const seconds = ({ median, lowest, highest }) => [median, lowest, highest].map((value) => value.toFixed(2));
-    const titles = { interactive: 'can be used', engine: 'engine is ready', result: '100 photos, drop to result' };
+    const titles = {
+      interactive: 'can be used',
+      engine: 'engine is ready',
+      imported: '100 photos, drop to import',
+      result: '100 photos, drop to result',
+    };
     printTable(
       page.gap
         ? [[page.gap]]

@@ -60,7 +60,7 @@ function drawn(
   drawnWidth: number,
   drawnHeight: number,
 ): OffscreenCanvasRenderingContext2D {
-  const context = new OffscreenCanvas(width, height).getContext('2d');
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('this browser cannot draw in a worker');
   context.fillStyle = '#fff';
   context.fillRect(0, 0, width, height);
