@@ -111,17 +111,21 @@ try {
   await runner.close();
 }
 
-const part = Math.min(5, curve.length >> 1);
-const [first, last] = [curve.slice(0, part), curve.slice(-part)];
-const change = (of) => mean(last.map(of)) / mean(first.map(of)) - 1;
+/**
+ * How much the process has grown from the first minute to the last, as a line through all of them has it: single minutes differ by 6 %,
+ * as the browser's garbage comes and goes.
+ */
+function growth(values) {
+  const middle = (values.length - 1) / 2;
+  const spread = values.reduce((sum, _, i) => sum + (i - middle) ** 2, 0);
+  const slope = values.reduce((sum, value, i) => sum + (i - middle) * value, 0) / spread;
+  return (slope * 2 * middle) / (mean(values) - slope * middle);
+}
+
 const held = curve.reduce((most, { datasets, models, runs }) => Math.max(most, datasets + models + runs), 0);
 const speed = curve.at(-1).speed / curve[0].speed - 1;
 const goals = [
-  [
-    'memory of the process, the last five minutes against the first',
-    change((point) => point.process),
-    tolerance.memory,
-  ],
+  ['memory of the process, a line through all minutes', growth(curve.map((point) => point.process)), tolerance.memory],
   ['WebAssembly memory, the last minute against the first', curve.at(-1).bytesReserved / curve[0].bytesReserved - 1, 0],
   ['bytes in use after a round, likewise', curve.at(-1).bytesInUse / curve[0].bytesInUse - 1, tolerance.memory],
   ['rounds a minute, the last against the first', -speed, tolerance.speed],
