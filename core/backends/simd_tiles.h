@@ -41,11 +41,11 @@ void for_tasks(ThreadPool& pool, int count, double work, const Body& body) {
 /// Memory for one thread out of a block for all: a multiple of a cache line, with room to read past the end.
 inline std::size_t thread_share(std::size_t count) { return (count + 15) / 16 * 16 + 32; }
 
-/// How many partial sums of `partial` floats each `units` pieces of work are cut into.
-inline int partial_tasks(int units, std::size_t partial) {
+/// How many partial sums of `partial` floats each `units` pieces of work are cut into; of all of them together at most `most_floats`.
+inline int partial_tasks(int units, std::size_t partial,
+                         std::size_t most_floats = std::size_t{4} << 20U) {
   constexpr int kMostTasks = 16;
-  constexpr std::size_t kMostFloats = std::size_t{4} << 20U;  // of all of them together
-  const int by_memory = static_cast<int>(std::max<std::size_t>(1, kMostFloats / (partial + 1)));
+  const int by_memory = static_cast<int>(std::max<std::size_t>(1, most_floats / (partial + 1)));
   return std::clamp(std::min(units, by_memory), 1, kMostTasks);
 }
 

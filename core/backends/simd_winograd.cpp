@@ -21,6 +21,7 @@ constexpr double kTaskWork = 4e6;
 /// Tiles of a partial sum of weights at least: adding it up takes as long as a few.
 constexpr int kTilesOfPartial = 64;
 constexpr int kMostPartials = 8;
+constexpr std::size_t kMostPartialFloats = 16'000'000;  // at 256 channels for six of them
 /// Keeps the tiles' rows out of each other's place in the cache.
 constexpr int kGap = 16;
 
@@ -38,7 +39,7 @@ constexpr real kAtNone = 1 / (kA2 * kB2);
 constexpr real kAtA = 1 / (2 * kA2 * (kA2 - kB2)), kAtB = 1 / (2 * kB2 * (kB2 - kA2));
 
 /// G g.
-[[gnu::noinline]] void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
+void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
   for (int l = 0; l < kLanes; ++l) {
     const real even_a = kAtA * (g0[l] + kA2 * g2[l]), odd_a = kAtA * kA * g1[l];
     const real even_b = kAtB * (g0[l] + kB2 * g2[l]), odd_b = kAtB * kB * g1[l];
@@ -52,7 +53,7 @@ constexpr real kAtA = 1 / (2 * kA2 * (kA2 - kB2)), kAtB = 1 / (2 * kB2 * (kB2 - 
 }
 
 /// G^T u of six rows `stride` apart.
-[[gnu::noinline]] void gather_taps(const Lanes* u, int stride, Lanes& g0, Lanes& g1, Lanes& g2) {
+void gather_taps(const Lanes* u, int stride, Lanes& g0, Lanes& g1, Lanes& g2) {
   const Lanes &u0 = u[0], &u1 = u[stride], &u2 = u[2 * stride], &u3 = u[3 * stride],
               &u4 = u[4 * stride], &u5 = u[5 * stride];
   for (int l = 0; l < kLanes; ++l) {
@@ -289,7 +290,7 @@ WinogradWeights::WinogradWeights(const Conv2dGeometry& g)
     : grid_(g, false), stride_(thread_share(kProducts * plane_of(g.c, g.oc) + as_size(g.oc))) {
   const int rows = g.n * grid_.tile_rows;
   const int most = std::min({rows, rows * grid_.tile_columns / kTilesOfPartial, kMostPartials});
-  tasks_ = partial_tasks(most, stride_);
+  tasks_ = partial_tasks(most, stride_, kMostPartialFloats);
 }
 
 std::size_t WinogradWeights::share() const {
