@@ -58,6 +58,11 @@ try {
   await page.getByLabel('Seed', { exact: true }).fill(values.seed);
   const begun = Date.now();
   await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page
+    .getByText(/^Epoch \d+ of/)
+    .first()
+    .waitFor({ timeout: 0 });
+  console.log(`prepared in ${((Date.now() - begun) / 1000).toFixed(0)} s`);
   await page.getByText(/^Trained in/).waitFor({ timeout: 0 });
   const seconds = (Date.now() - begun) / 1000;
   const [download] = await Promise.all([
