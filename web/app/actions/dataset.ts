@@ -5,8 +5,8 @@ import { presentDuplicates } from '../advice/watch';
 import { pixelsOf } from '../files/pixels';
 import type { PhotoClass } from '../state';
 
-/** Photos that are handed to the engine at a time. */
-const photosAtOnce = 16;
+/** Bytes of pixels that are handed to the engine at a time: of large photos a few, of small ones hundreds. */
+const bytesAtOnce = 4 << 20;
 
 interface Options {
   readonly input: InputSize;
@@ -21,6 +21,7 @@ export async function datasetOf(
 ): Promise<Dataset> {
   const dataset = await pinhole.createDataset({ classes: classes.map(({ name }) => name), input });
   const photos = classes.flatMap((one, label) => one.photos.map((photo) => ({ photo, label })));
+  const photosAtOnce = Math.ceil(bytesAtOnce / (input[0] * input[1] * 4));
   for (let start = 0; start < photos.length && !stopped(); start += photosAtOnce) {
     const some = photos.slice(start, start + photosAtOnce);
     const items = await Promise.all(

@@ -12,8 +12,9 @@ import { clearPictures, flushPictures, openPictures, putTraining, storedTraining
 
 /** Rises when what is saved can no longer be read as before. */
 export const projectFormat = 1;
-/** Changes are gathered for so many milliseconds. */
+/** Changes are gathered for so many milliseconds; for longer where writing takes long, as with very many photos: a tenth of the time. */
 const saveEvery = 400;
+const mostBetweenSaves = 10_000;
 
 /** The signals that are kept, by name. */
 const kept = {
@@ -136,12 +137,13 @@ async function isOurs(): Promise<boolean> {
 }
 
 let timer: ReturnType<typeof setTimeout> | undefined;
+let untilSave = saveEvery;
 
 function startSaving(): void {
   let isFirst = true;
   effect(() => {
     keptNow();
-    if (!isFirst) timer ??= setTimeout(() => void save(), saveEvery);
+    if (!isFirst) timer ??= setTimeout(() => void save(), untilSave);
     isFirst = false;
   });
   let isRestored = true;
@@ -160,7 +162,9 @@ async function save(): Promise<void> {
   if (timer === undefined) return;
   clearTimeout(timer);
   timer = undefined;
+  const begun = performance.now();
   await writing(writeProject);
+  untilSave = Math.min(Math.max(saveEvery, 9 * (performance.now() - begun)), mostBetweenSaves);
 }
 
 /** The project as it is at this moment, but for `changes`. */
