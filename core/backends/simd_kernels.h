@@ -17,7 +17,7 @@ struct SparseEntry {
 /// Floats of memory that gemm_nn needs for its own copies.
 constexpr int kSimdPack = 16384;
 
-/// Points of Winograd's transforms (simd_winograd.h): roundings grow to a third of what they are at 1 and 2.
+/// Points of Winograd's transforms (simd_winograd.h): roundings are half of what they are at 1 and 2.
 constexpr float kWinogradA = 0.625F, kWinogradB = 1.5F;
 
 struct AdamConstants {
