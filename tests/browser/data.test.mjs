@@ -345,12 +345,38 @@ test('of many photos only those in view are drawn, and the keyboard reaches the 
   await close();
 });
 
+test('a small picture is its own thumbnail; one that browsers do not show gets one made', limit, async () => {
+  mkdirSync(path.join(scratch, 'tiny', 'dots'), { recursive: true });
+  const colour = (x, y) => [200 + x, 40 + y, 20];
+  write('tiny/dots/a.png', png(28, 28, colour));
+  const points = Array.from({ length: 28 * 28 }, (_, i) => colour(i % 28, Math.floor(i / 28))).flat();
+  write('tiny/dots/b.ppm', Buffer.concat([Buffer.from('P6 28 28 255\n'), Buffer.from(points)]));
+
+  const { page, close } = await openPage(browser, server.url);
+  await page.getByLabel('Choose a folder').setInputFiles(path.join(scratch, 'tiny'));
+  const seen = async (name) =>
+    page.getByRole('img', { name, exact: true }).evaluate(async (element) => {
+      while (element.naturalWidth < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      const context = new OffscreenCanvas(1, 1).getContext('2d');
+      context.drawImage(element, 0, 0, 1, 1);
+      return [element.naturalWidth, ...context.getImageData(0, 0, 1, 1).data];
+    });
+  const [shown, made] = [await seen('a.png'), await seen('b.ppm')];
+  assert.equal(shown[0], 28);
+  assert.equal(made[0], 144);
+  for (const [i, value] of made.slice(1).entries())
+    assert.ok(Math.abs(value - shown[i + 1]) < 12, `${made} where the picture has ${shown}`);
+  await close();
+});
+
 test('a thumbnail shows the middle of its photo undistorted, whatever the photo’s shape', limit, async () => {
   // A light square in the middle, half as high as the photo's shorter side.
   const photo = (width, height) => {
     const half = Math.min(width, height) / 4;
     const isInside = (x, y) => Math.abs(x + 0.5 - width / 2) < half && Math.abs(y + 0.5 - height / 2) < half;
-    return png(width, height, (x, y) => (isInside(x, y) ? [250, 240, 200] : [20, 60, 90]));
+    // As rough as a photo: a file that compresses to little is its own thumbnail.
+    const rough = (x, y) => Math.imul(x * 4096 + y + 1, 2654435761) >>> 27;
+    return png(width, height, (x, y) => (isInside(x, y) ? [250, 240, 200 + rough(x, y)] : [20, 60, 90 + rough(x, y)]));
   };
   const shapes = [
     [320, 240],

@@ -168,40 +168,42 @@ test('of a training whose page goes away in the middle of an epoch no whole epoc
   many.remove();
 });
 
-test('a stored training that cannot be read costs that training, and nothing else', limit, async () => {
-  const { context, page } = await begun();
-  await inTheMiddle(page);
-  await page.reload();
-  await comesBack(page);
-  // Away from the page, which holds its files: what was written about the training is overwritten.
-  await page.goto(`${server.url}icon.svg`);
-  await page.evaluate(async () => {
-    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('pinhole-project');
-    const file = await folder.getFileHandle('training');
-    for (let attempt = 0; ; ++attempt) {
-      try {
-        const stream = await file.createWritable({ keepExistingData: true });
-        const bytes = await (await file.getFile()).arrayBuffer();
-        // Records follow each other: a header that ends with the size, the length of a text, the text.
-        for (let at = 0; at < bytes.byteLength; at += 24 + new DataView(bytes).getFloat64(at + 16, true))
-          await stream.write({ type: 'write', position: at + 32, data: new Uint8Array(100).fill(255) });
-        await stream.close();
-        return;
-      } catch (error) {
-        if (attempt === 50) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+for (const record of ['training', 'training-start']) {
+  test(`a stored ${record} that cannot be read costs that training, and nothing else`, limit, async () => {
+    const { context, page } = await begun();
+    await inTheMiddle(page);
+    await page.reload();
+    await comesBack(page);
+    // Away from the page, which holds its files: what was written about the training is overwritten.
+    await page.goto(`${server.url}icon.svg`);
+    await page.evaluate(async (name) => {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('pinhole-project');
+      const file = await folder.getFileHandle(name);
+      for (let attempt = 0; ; ++attempt) {
+        try {
+          const stream = await file.createWritable({ keepExistingData: true });
+          const bytes = await (await file.getFile()).arrayBuffer();
+          // Records follow each other: a header that ends with the size, the length of a text, the text.
+          for (let at = 0; at < bytes.byteLength; at += 24 + new DataView(bytes).getFloat64(at + 16, true))
+            await stream.write({ type: 'write', position: at + 32, data: new Uint8Array(100).fill(255) });
+          await stream.close();
+          return;
+        } catch (error) {
+          if (attempt === 50) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
       }
-    }
+    }, record);
+    await page.goto(server.url);
+    await engineReady(page);
+    await page.getByText('60 images in 3 classes').waitFor();
+    await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
+    assert.equal(await offer(page).count(), 0);
+    assert.equal(await page.getByText('This project is not kept').count(), 0);
+    // Not close(): the picture alone has no icon, which Chromium calls an error.
+    await context.close();
   });
-  await page.goto(server.url);
-  await engineReady(page);
-  await page.getByText('60 images in 3 classes').waitFor();
-  await page.getByRole('button', { name: 'Train', exact: true }).waitFor();
-  assert.equal(await offer(page).count(), 0);
-  assert.equal(await page.getByText('This project is not kept').count(), 0);
-  // Not close(): the picture alone has no icon, which Chromium calls an error.
-  await context.close();
-});
+}
 
 test(
   'a page that dies in mid-training has its training back in the next one',

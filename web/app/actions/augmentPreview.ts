@@ -2,7 +2,7 @@
 import { rgbaOf, type Dataset } from '../../engine/index';
 import { transformsOf } from '../augmentations';
 import { engine } from '../engine';
-import { pixelsOf } from '../files/pixels';
+import { imagesOf } from '../files/pixels';
 import { specFor } from '../models';
 import { augmentPreview, isBusy, type Photo, type Settings } from '../state';
 import { messageOf, showError } from './errors';
@@ -20,7 +20,8 @@ export async function previewAugmentation(photo: Photo, chosen: Settings): Promi
     const pinhole = await engine();
     const { input } = specFor(chosen);
     data = await pinhole.createDataset({ classes: ['picture'], input });
-    await data.addRgba(await pixelsOf(pinhole, photo, input), 0);
+    const [image] = await imagesOf(pinhole, [photo], input, 1);
+    await data.add(image!, 0, photo.name);
     const looks = [];
     for (let epoch = 1; epoch <= looksShown; ++epoch) {
       if (call !== latest) return;

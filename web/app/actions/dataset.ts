@@ -2,11 +2,12 @@
 import type { Dataset, InputSize, Pinhole } from '../../engine/index';
 import { withoutLeaks } from '../advice/duplicates';
 import { presentDuplicates } from '../advice/watch';
-import { pixelsOf } from '../files/pixels';
+import { imagesOf } from '../files/pixels';
 import type { PhotoClass } from '../state';
 
-/** Bytes of pixels that are handed to the engine at a time: of large photos a few, of small ones hundreds. */
-const bytesAtOnce = 4 << 20;
+/** What is handed to the engine at a time: of large photos a few, of small ones hundreds. */
+const bytesAtOnce = 2 << 20;
+const photosAtOnce = 1000;
 
 interface Options {
   readonly input: InputSize;
@@ -21,22 +22,23 @@ export async function datasetOf(
 ): Promise<Dataset> {
   const dataset = await pinhole.createDataset({ classes: classes.map(({ name }) => name), input });
   const photos = classes.flatMap((one, label) => one.photos.map((photo) => ({ photo, label })));
-  const photosAtOnce = Math.ceil(bytesAtOnce / (input[0] * input[1] * 4));
-  for (let start = 0; start < photos.length && !stopped(); start += photosAtOnce) {
-    const some = photos.slice(start, start + photosAtOnce);
-    const items = await Promise.all(
-      some.map(async ({ photo, label }) => ({
-        image: await pixelsOf(pinhole, photo, input),
-        label,
-        name: String(photo.id),
-      })),
+  for (let done = 0; done < photos.length && !stopped();) {
+    const next = photos.slice(done, done + photosAtOnce);
+    const images = await imagesOf(
+      pinhole,
+      next.map(({ photo }) => photo),
+      input,
+      bytesAtOnce,
     );
+    const some = next.slice(0, images.length);
+    const items = some.map(({ photo, label }, i) => ({ image: images[i]!, label, name: String(photo.id) }));
     const { skipped } = await dataset.addMany(items);
     if (skipped[0]) {
       const name = some.find(({ photo }) => String(photo.id) === skipped[0]!.name)?.photo.name ?? '';
       throw new Error(`${name}: ${skipped[0].reason}`);
     }
-    onProgress(start + some.length, photos.length);
+    done += some.length;
+    onProgress(done, photos.length);
   }
   return dataset;
 }
@@ -51,8 +53,9 @@ export async function splitApart(
   seed: number,
 ): Promise<{ train: Dataset; val: Dataset }> {
   const parts = await all.split(fraction, seed);
+  if (parts.val.size === 0) return parts;
   const { alike } = await presentDuplicates();
-  if (alike.length === 0 || parts.val.size === 0) return parts;
+  if (alike.length === 0) return parts;
   const photos = await photosIn(all);
   const held = new Set((await photosIn(parts.val)).map(({ id }) => id));
   const before = photos.map(({ id }) => held.has(id));

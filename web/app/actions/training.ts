@@ -44,8 +44,11 @@ import { adoptModel, lendModel } from './model';
 import { renameInModel } from './rename';
 import { obstacle } from './settings';
 
-/** How often the page redraws while it trains, in milliseconds. */
-const redrawEvery = 120;
+/**
+ * How often the page redraws while it trains, in milliseconds: the longer it has trained, the less often, because there is less new
+ * to be seen and every drawing takes the cores from the training.
+ */
+const redrawEvery = { least: 120, most: 500, ofElapsed: 0.005 };
 
 /**
  * The state of a training is written after every epoch, and in longer ones about so often, no more bytes a second on the average.
@@ -258,7 +261,8 @@ async function runEpochs(
     };
   };
   const drawSoon = (): void => {
-    redraw ??= setTimeout(draw, redrawEvery);
+    const { least, most, ofElapsed } = redrawEvery;
+    redraw ??= setTimeout(draw, Math.min(Math.max(least, 1000 * elapsedSeconds() * ofElapsed), most));
   };
   const check = (divergence: Divergence | null): void => {
     if (!divergence || diverged.value) return;

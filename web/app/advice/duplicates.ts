@@ -27,18 +27,21 @@ export function findDuplicates(photos: readonly Fingerprints[]): Duplicates {
     if (same) same.push(i);
     else byFile.set(exact, [i]);
   });
+  const bits = Uint8Array.from(photos, ({ look }) => wordsOf(look).reduce((sum, word) => sum + bitsIn(word), 0));
+  const order = Uint32Array.from(photos.keys()).sort((a, b) => bits[a]! - bits[b]!);
   const looks = new Uint32Array(photos.length * wordsOfLook);
-  photos.forEach(({ look }, i) => {
-    for (let w = 0; w < wordsOfLook; ++w)
-      looks[i * wordsOfLook + w] = Number.parseInt(look.slice(w * 8, w * 8 + 8), 16);
-  });
+  order.forEach((i, place) => looks.set(wordsOf(photos[i]!.look), place * wordsOfLook));
   const root = Int32Array.from(photos.keys());
   const find = (i: number): number => {
     while (root[i] !== i) i = root[i] = root[root[i]!]!;
     return i;
   };
-  for (let a = 0; a < photos.length; ++a)
-    for (let b = a + 1; b < photos.length; ++b) if (isAlike(looks, a, b)) root[find(b)] = find(a);
+  // Two looks differ in no fewer bits than one has more than the other, so that only those near in this order need comparing.
+  for (let a = 0; a < photos.length; ++a) {
+    const most = bits[order[a]!]! + alikeUpTo;
+    for (let b = a + 1; b < photos.length && bits[order[b]!]! <= most; ++b)
+      if (isAlike(looks, a, b)) root[find(order[b]!)] = find(order[a]!);
+  }
   const groups = new Map<number, number[]>();
   for (let i = 0; i < photos.length; ++i) {
     const of = find(i);
@@ -49,6 +52,10 @@ export function findDuplicates(photos: readonly Fingerprints[]): Duplicates {
   const ids = (all: Iterable<number[]>): number[][] =>
     [...all].filter((group) => group.length > 1).map((group) => group.map((i) => photos[i]!.id));
   return { exact: ids(byFile.values()), alike: ids(groups.values()) };
+}
+
+function wordsOf(look: string): number[] {
+  return Array.from({ length: wordsOfLook }, (_, w) => Number.parseInt(look.slice(w * 8, w * 8 + 8), 16));
 }
 
 function isAlike(looks: Uint32Array, a: number, b: number): boolean {

@@ -6,6 +6,12 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** A file up to this size is read at once and kept as it is; of a larger one, a smaller copy. */
 export const largestFile = 1 << 20;
 
+/**
+ * A smaller file is decoded again as quickly as stored pixels are read, of which tens of thousands would fill gigabytes, and is its
+ * own thumbnail.
+ */
+export const smallFile = 4096;
+
 export interface PhotoRequest {
   readonly id: number;
   readonly file: Blob | Bytes;
@@ -14,7 +20,8 @@ export interface PhotoRequest {
 }
 
 export interface PhotoParts {
-  readonly thumbnail: Bytes;
+  /** null: the picture itself does. */
+  readonly thumbnail: Bytes | null;
   readonly picture: Bytes;
   readonly exact: string;
   readonly look: string;

@@ -1,7 +1,7 @@
 // Makes of one file what is kept beside its pixels: a thumbnail, the picture to look at, and its fingerprints.
 import type { DecodedPixels } from '../../engine/index';
 import { exactPrint, lookOf, type Pixels } from './fingerprint';
-import { largestFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
+import { largestFile, smallFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -13,6 +13,9 @@ const longestSide = 1024;
 
 async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
   const original = file instanceof Blob ? new Uint8Array(await file.arrayBuffer()) : file;
+  const prints = { exact: exactPrint(original), look: lookOf(pixels) };
+  if (original.length < smallFile && isShownByBrowsers(original))
+    return { thumbnail: null, picture: original, ...prints };
   const isKept = original.length <= largestFile;
   const bitmap = await createImageBitmap(
     isKept && areEnough(pixels) ? asImageData(pixels) : file instanceof Blob ? file : new Blob([file]),
@@ -30,12 +33,22 @@ async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
       picture: isKept
         ? original
         : await jpegOf(drawn(bitmap, smallWidth, smallHeight, smallWidth, smallHeight).canvas, 0.92),
-      exact: exactPrint(original),
-      look: lookOf(pixels),
+      ...prints,
     };
   } finally {
     bitmap.close();
   }
+}
+
+/** By its first bytes: JPEG, PNG, WebP or BMP. */
+function isShownByBrowsers(file: Bytes): boolean {
+  const begins = (at: number, ...bytes: number[]): boolean => bytes.every((byte, i) => file[at + i] === byte);
+  return (
+    begins(0, 0xff, 0xd8, 0xff) ||
+    begins(0, 0x89, 0x50, 0x4e, 0x47) ||
+    (begins(0, 0x52, 0x49, 0x46, 0x46) && begins(8, 0x57, 0x45, 0x42, 0x50)) ||
+    begins(0, 0x42, 0x4d)
+  );
 }
 
 function coverOf({ imageWidth, imageHeight }: DecodedPixels): number {
@@ -87,6 +100,6 @@ self.onmessage = async ({ data }: MessageEvent<PhotoRequest>) => {
   } catch (error) {
     answer = { id: data.id, failure: error instanceof Error ? error.message : String(error) };
   }
-  const transfer = answer.parts ? [answer.parts.thumbnail.buffer, answer.parts.picture.buffer] : [];
-  self.postMessage(answer, { transfer });
+  const { thumbnail, picture } = answer.parts ?? {};
+  self.postMessage(answer, { transfer: [thumbnail, picture].flatMap((bytes) => (bytes ? [bytes.buffer] : [])) });
 };

@@ -1,16 +1,18 @@
 // Reads files into photos, several at a time: decoded and brought to the training size by the core, each in a worker of its own,
 // and everything put into the store. The page's thread only hands bytes on.
-import { load, type InputSize, type Pinhole } from '../../engine/index';
+import { load, type DecodedPixels, type InputSize, type Pinhole } from '../../engine/index';
 import { PatientWorker } from '../../engine/patientWorker';
 import { engine, wasmUrl } from '../engine';
 import type { Photo } from '../state';
 import { newId } from '../store/ids';
 import { putPicture } from '../store/pictures';
 import type { FoundFile } from './folders';
-import { largestFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
+import { largestFile, smallFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
 
 /** More decoders than this wait for each other. */
 const mostDecoders = 4;
+/** On their way at a time, so that a decoder need not wait for a file to be read or for one to be stored. */
+const filesPerDecoder = 4;
 
 export type ReadResult =
   | { readonly photo: Photo }
@@ -67,7 +69,7 @@ export class Reader {
     for (const file of files) {
       if (signal.aborted) break;
       underWay.push(this.readOne(file));
-      if (underWay.length >= (1 + this.own.length) * 2) yield await underWay.shift()!;
+      if (underWay.length >= (1 + this.own.length) * filesPerDecoder) yield await underWay.shift()!;
     }
     for (const result of underWay) yield await result;
   }
@@ -83,18 +85,16 @@ export class Reader {
 
   async readOne(found: FoundFile): Promise<ReadResult> {
     const { name, credit } = found;
-    const decoder = await this.take();
     let read;
     try {
       const blob = await found.open();
       // Read once: every reading takes the browser's other processes longer than the decoding takes.
       const file = blob.size <= largestFile ? new Uint8Array(await blob.arrayBuffer()) : blob;
-      read = { file, pixels: await decoder.decode(file, this.input) };
+      read = { file, pixels: await this.decode(file) };
     } catch (error) {
       return { name, failure: messageOf(error), isFull: false };
-    } finally {
-      this.give(decoder);
     }
+    const isSmall = read.file instanceof Uint8Array && read.file.length < smallFile;
     const id = found.id ?? newId();
     let parts;
     try {
@@ -104,7 +104,8 @@ export class Reader {
     }
     const { exact, look, ...bytes } = parts;
     try {
-      await putPicture(id, { ...bytes, pixels: read.pixels.data as Uint8Array<ArrayBuffer> }, this.input);
+      const pixels = isSmall ? null : (read.pixels.data as Uint8Array<ArrayBuffer>);
+      await putPicture(id, { ...bytes, pixels }, this.input);
     } catch (error) {
       return { name, failure: messageOf(error), isFull: true };
     }
@@ -115,6 +116,15 @@ export class Reader {
     const answer = new Promise<PhotoParts>((resolve, reject) => this.asked.set(request.id, { resolve, reject }));
     this.worker.post(request);
     return answer;
+  }
+
+  private async decode(file: Uint8Array | Blob): Promise<DecodedPixels> {
+    const decoder = await this.take();
+    try {
+      return await decoder.decode(file, this.input);
+    } finally {
+      this.give(decoder);
+    }
   }
 
   private take(): Promise<Pinhole> {

@@ -43,17 +43,14 @@ export function openPictures(isKept: boolean, keep: readonly number[], input: In
   return call('open', { isKept, keep, input: inputKey(input) });
 }
 
-/** The bytes are handed over: the caller has them no more. */
+/** The bytes are handed over: the caller has them no more. null: the picture does as well. */
 export function putPicture(
   id: number,
-  { thumbnail, picture, pixels }: { thumbnail: Bytes; picture: Bytes; pixels: Bytes },
+  { thumbnail, picture, pixels }: { thumbnail: Bytes | null; picture: Bytes; pixels: Bytes | null },
   input: InputSize,
 ): Promise<void> {
-  return call('put', { id, thumbnail, picture, pixels, input: inputKey(input) }, [
-    thumbnail.buffer,
-    picture.buffer,
-    pixels.buffer,
-  ]);
+  const buffers = [thumbnail, picture, pixels].flatMap((bytes) => (bytes ? [bytes.buffer] : []));
+  return call('put', { id, thumbnail, picture, pixels, input: inputKey(input) }, buffers);
 }
 
 export async function thumbnailOf(id: number): Promise<Blob> {
@@ -65,22 +62,40 @@ export async function pictureOf(id: number): Promise<Blob> {
   return new Blob([await present(call('picture', { id }))]);
 }
 
-/** height * width * channels bytes; null when the picture was not decoded at this size yet. */
-export function storedPixels(id: number, input: InputSize): Promise<Bytes | null> {
-  return call('pixels', { id, input: inputKey(input) });
+/**
+ * Of the first of `ids`, at least one of them and until they come to `mostBytes`: height * width * channels bytes, or the picture
+ * where none are kept at this size.
+ */
+export function storedImages(
+  ids: readonly number[],
+  input: InputSize,
+  mostBytes: number,
+): Promise<StoreCalls['images']['gives']> {
+  return call('images', { ids, input: inputKey(input), mostBytes });
 }
 
 export function putPixels(id: number, input: InputSize, bytes: Bytes): Promise<void> {
   return call('putPixels', { id, input: inputKey(input), bytes });
 }
 
-/** Once it resolves, `bytes` outlive the page. They are handed over; null deletes what was put before. */
-export function putTraining(bytes: Bytes | null): Promise<void> {
-  return call('putTraining', { bytes }, bytes ? [bytes.buffer] : []);
+/**
+ * Once it resolves, `bytes` outlive the page, in the place of those before. `start` is what trainings' states have in common, under
+ * a number of its own; null: it is there already. Both are handed over.
+ */
+export function putTraining(bytes: Bytes, start: { id: number; bytes: Bytes } | null): Promise<void> {
+  return call('putTraining', { bytes, start }, [bytes.buffer, ...(start ? [start.bytes.buffer] : [])]);
 }
 
 export function storedTraining(): Promise<Bytes | null> {
   return call('training', {});
+}
+
+export function storedTrainingStart(id: number): Promise<Bytes | null> {
+  return call('trainingStart', { id });
+}
+
+export function clearTraining(): Promise<void> {
+  return call('clearTraining', {});
 }
 
 /** Resolves when everything put before is on the disk. */

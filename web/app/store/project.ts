@@ -8,7 +8,15 @@ import { messageOf } from '../actions/errors';
 import { specFor } from '../models';
 import * as state from '../state';
 import { idsFrom, nextId } from './ids';
-import { clearPictures, flushPictures, openPictures, putTraining, storedTraining } from './pictures';
+import {
+  clearPictures,
+  clearTraining,
+  flushPictures,
+  openPictures,
+  putTraining,
+  storedTraining,
+  storedTrainingStart,
+} from './pictures';
 
 /** Rises when what is saved can no longer be read as before. */
 export const projectFormat = 1;
@@ -31,7 +39,10 @@ const kept = {
 
 export type Kept = { readonly [Name in keyof typeof kept]: (typeof kept)[Name]['value'] };
 
-interface SavedProject extends Kept {
+/** The lists of photos, which are long and change seldom, are a record of their own. */
+type Lists = Pick<Kept, 'classes' | 'trainedOn'>;
+
+interface SavedProject extends Omit<Kept, keyof Lists> {
   readonly format: number;
   readonly nextId: number;
 }
@@ -53,11 +64,13 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
       throw new Error('this browser has no private file system for pages');
     if (!(await isOurs())) throw new Error('the project is open in another tab; what you do in this one is not kept');
     database = createStore('pinhole', 'project');
-    const [project, file] = await Promise.all([
+    const [project, lists, file] = await Promise.all([
       get<SavedProject>('project', database),
+      get<Lists>('photos', database),
       get<Uint8Array>('model', database),
     ]);
-    const known = project?.format === projectFormat ? project : undefined;
+    // Earlier versions had the lists in the project's own record.
+    const known = project?.format === projectFormat ? ({ ...project, ...lists } as SavedProject & Lists) : undefined;
     await openWith(true, known);
     if (known) restore(known);
     const training = await keptBefore();
@@ -75,7 +88,7 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
   return model;
 }
 
-async function openWith(isKept: boolean, saved: SavedProject | undefined): Promise<void> {
+async function openWith(isKept: boolean, saved: (SavedProject & Lists) | undefined): Promise<void> {
   const { input } = specFor({ ...state.settings.value, ...saved?.chosenSettings });
   const ids = saved?.classes.flatMap(({ photos }) => photos.map(({ id }) => id)) ?? [];
   lostPhotos = new Set(await openPictures(isKept, ids, input));
@@ -84,7 +97,7 @@ async function openWith(isKept: boolean, saved: SavedProject | undefined): Promi
 /** Photos whose pictures the browser has thrown away, or that a crash came in between of. */
 let lostPhotos: ReadonlySet<number> = new Set();
 
-function restore(saved: SavedProject): void {
+function restore(saved: SavedProject & Lists): void {
   idsFrom(saved.nextId);
   const isThere = ({ id }: state.Photo): boolean => !lostPhotos.has(id);
   bringBack({
@@ -170,9 +183,19 @@ async function save(): Promise<void> {
 /** The project as it is at this moment, but for `changes`. */
 async function writeProject(into: UseStore, changes: Partial<Kept> = {}, model?: Uint8Array): Promise<void> {
   await flushPictures();
-  const project: SavedProject = { ...keptNow(), ...changes, format: projectFormat, nextId: nextId() };
-  await setMany([['project', project], ...(model ? [['model', model] as [string, unknown]] : [])], into);
+  const { classes, trainedOn, ...others } = { ...keptNow(), ...changes };
+  const project: SavedProject = { ...others, format: projectFormat, nextId: nextId() };
+  const records: [string, unknown][] = [['project', project]];
+  // Together in one record: that two lists are the same one is known by their identity.
+  const lists: Lists = { classes, trainedOn };
+  if (writtenLists?.classes !== classes || writtenLists.trainedOn !== trainedOn) records.push(['photos', lists]);
+  if (model) records.push(['model', model]);
+  await setMany(records, into);
+  writtenLists = lists;
 }
+
+/** As they are in the database. */
+let writtenLists: Lists | null = null;
 
 let lastWrite: Promise<void> = Promise.resolve();
 
@@ -211,19 +234,29 @@ export function keepModel(model: Model, changes: Partial<Kept> = {}): Promise<vo
   });
 }
 
+/** What a training began with, which stays the same in it: with many photos it is longer than the state. */
+type Start = Omit<state.KeptTraining, 'state' | 'history'>;
+
+/** The one whose record is in the store. */
+let writtenStart: { readonly id: number; readonly of: Start } | null = null;
+
 /**
  * Apart from the project: it is large, and written while a training is under way, in a tenth of the time that IndexedDB takes.
- * In front of the state its length and that of everything else, as JSON.
+ * In front of the state its length and that of its history, as JSON.
  */
-function bytesOf({ state: bytes, ...about }: state.KeptTraining): Uint8Array<ArrayBuffer> {
-  const json = new TextEncoder().encode(JSON.stringify({ format: projectFormat, ...about }));
+async function writeTraining({ state: bytes, history, ...start }: state.KeptTraining): Promise<void> {
+  const encoder = new TextEncoder();
+  const isKnown = writtenStart?.of.classes === start.classes && writtenStart.of.split === start.split;
+  const now = isKnown && writtenStart ? writtenStart : { id: Date.now(), of: start };
+  const json = encoder.encode(JSON.stringify({ format: projectFormat, start: now.id, history }));
   // Of few different sizes, so that a record fits where an older one was.
   const padded = Math.ceil(json.length / 65536) * 65536;
   const record = new Uint8Array(8 + padded + bytes.length);
   new Uint32Array(record.buffer, 0, 2).set([json.length, padded]);
   record.set(json, 8);
   record.set(bytes, 8 + padded);
-  return record;
+  await putTraining(record, isKnown ? null : { id: now.id, bytes: encoder.encode(JSON.stringify(start)) });
+  writtenStart = now;
 }
 
 /** Null when there is none, or none that can be read: the project is worth more than it. */
@@ -232,10 +265,15 @@ async function keptBefore(): Promise<state.KeptTraining | null> {
     const record = await storedTraining();
     if (!record) return null;
     const [length = 0, padded = 0] = new Uint32Array(record.buffer, 0, 2);
-    const { format, ...about } = JSON.parse(new TextDecoder().decode(record.subarray(8, 8 + length))) as {
+    const decoder = new TextDecoder();
+    const about = JSON.parse(decoder.decode(record.subarray(8, 8 + length))) as {
       format: number;
-    } & Omit<state.KeptTraining, 'state'>;
-    return format === projectFormat ? { ...about, state: record.slice(8 + padded) } : null;
+      start: number;
+      history: state.History;
+    };
+    const start = about.format === projectFormat ? await storedTrainingStart(about.start) : null;
+    if (!start) return null;
+    return { ...(JSON.parse(decoder.decode(start)) as Start), history: about.history, state: record.slice(8 + padded) };
   } catch {
     return null;
   }
@@ -252,15 +290,22 @@ async function keepTraining(training: state.KeptTraining | null): Promise<void> 
   while (unwrittenTraining !== undefined) {
     const next: state.KeptTraining | null = unwrittenTraining;
     unwrittenTraining = undefined;
-    await attempt(() => putTraining(next && bytesOf(next)));
+    await attempt(() => (next ? writeTraining(next) : deleteTraining()));
   }
   isWritingTraining = false;
+}
+
+async function deleteTraining(): Promise<void> {
+  writtenStart = null;
+  await clearTraining();
 }
 
 /** Deletes everything that is kept. */
 export async function clearStore(): Promise<void> {
   clearTimeout(timer);
   timer = undefined;
+  writtenStart = null;
+  writtenLists = null;
   await clearPictures();
   await writing((into) => clear(into));
 }

@@ -11,6 +11,8 @@ let thumbnails: PackedFile;
 let pictures: PackedFile;
 /** One record, and for a moment two: the newer one has the larger number. */
 let training: PackedFile;
+/** What such a record belongs to, by a number that it names. */
+let trainingStart: PackedFile;
 const pixels = new Map<string, PackedFile>();
 
 async function openFile(name: string): Promise<PackedFile> {
@@ -49,7 +51,7 @@ const answers: {
       folder = await top.getDirectoryHandle(folderName, { create: true });
     }
     [thumbnails, pictures] = [await openFile('thumbnails'), await openFile('pictures')];
-    training = await openFile('training');
+    [training, trainingStart] = [await openFile('training'), await openFile('training-start')];
     const stored = await pixelsAt(input);
     const kept = new Set(keep);
     for (const file of [thumbnails, pictures, stored]) {
@@ -59,38 +61,55 @@ const answers: {
       for await (const name of folder.keys())
         if (name.startsWith('pixels-') && name !== `pixels-${input}`) await folder.removeEntry(name);
     }
-    return keep.filter((id) => !thumbnails.has(id) || !pictures.has(id));
+    return keep.filter((id) => !pictures.has(id));
   },
 
   async put({ id, thumbnail, picture, pixels: bytes, input }) {
-    (await pixelsAt(input)).put(id, bytes);
+    if (bytes) (await pixelsAt(input)).put(id, bytes);
+    if (thumbnail) thumbnails.put(id, thumbnail);
+    // The last: a photo whose picture is there is whole.
     pictures.put(id, picture);
-    thumbnails.put(id, thumbnail);
     return undefined;
   },
 
-  thumbnail: ({ id }) => thumbnails.get(id) ?? null,
+  thumbnail: ({ id }) => thumbnails.get(id) ?? pictures.get(id) ?? null,
   picture: ({ id }) => pictures.get(id) ?? null,
-  pixels: async ({ id, input }) => (await pixelsAt(input)).get(id) ?? null,
+  async images({ ids, input, mostBytes }) {
+    const stored = await pixelsAt(input);
+    const found = [];
+    let bytes = 0;
+    for (const id of ids) {
+      const kept = stored.get(id) ?? null;
+      const picture = kept ? null : (pictures.get(id) ?? null);
+      found.push({ pixels: kept, picture });
+      bytes += (kept ?? picture)?.length ?? 0;
+      if (bytes >= mostBytes) break;
+    }
+    return found;
+  },
   async putPixels({ id, input, bytes }) {
     (await pixelsAt(input)).put(id, bytes);
     return undefined;
   },
 
-  putTraining({ bytes }) {
+  putTraining({ bytes, start }) {
     const before = training.keys();
-    if (bytes) {
-      training.put(Math.max(0, ...before) + 1, bytes);
-      for (const key of before) training.delete(key);
-    } else {
-      training.clear();
-    }
+    if (start) trainingStart.put(start.id, start.bytes);
+    training.put(Math.max(0, ...before) + 1, bytes);
+    for (const key of before) training.delete(key);
+    if (start) for (const key of trainingStart.keys()) if (key !== start.id) trainingStart.delete(key);
     return undefined;
   },
   training: () => training.get(Math.max(0, ...training.keys())) ?? null,
+  trainingStart: ({ id }) => trainingStart.get(id) ?? null,
+  clearTraining() {
+    training.clear();
+    trainingStart.clear();
+    return undefined;
+  },
 
   flush() {
-    for (const file of [thumbnails, pictures, training, ...pixels.values()]) file.flush();
+    for (const file of [thumbnails, pictures, training, trainingStart, ...pixels.values()]) file.flush();
     return undefined;
   },
 
@@ -98,6 +117,7 @@ const answers: {
     thumbnails.clear();
     pictures.clear();
     training.clear();
+    trainingStart.clear();
     for (const [input, file] of pixels) {
       file.close();
       if (folder) await folder.removeEntry(`pixels-${input}`);
