@@ -305,7 +305,10 @@ export async function clearStore(): Promise<void> {
   clearTimeout(timer);
   timer = undefined;
   writtenStart = null;
-  writtenLists = null;
   await clearPictures();
-  await writing((into) => clear(into));
+  await writing(async (into) => {
+    await clear(into);
+    // Not before: a write that was under way has set it.
+    writtenLists = null;
+  });
 }
