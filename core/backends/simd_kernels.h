@@ -46,6 +46,12 @@ struct SimdKernels {
                     uint8_t* winner, ptrdiff_t stride, int segments, const ptrdiff_t* segment,
                     int length, const float* w, const float* b, int oc, bool past_cache);
   // Winograd's F(4x4, 3x3) around products of matrices; c is a multiple of 16.
+  // v[(6 * y + x) * plane + i * panel + o] = (G g G^T)[y][x] of the 3x3 taps g[r][s] = w[i * channel + o * output + (3 * r + s) * tap],
+  // i < count, o < panel. count is a multiple of 16, panel of width.
+  void (*winograd_weights)(int count, int panel, const float* w, ptrdiff_t channel,
+                           ptrdiff_t output, ptrdiff_t tap, float* v, ptrdiff_t plane);
+  // dw[(3 * r + s) * c + k] (+)= (G^T u G)[r][s] of the 6x6 values u[(6 * .. + ..) * plane + k].
+  void (*winograd_taps)(int c, const float* u, ptrdiff_t plane, float* dw, bool add);
   // v[t * stride + (6 * i + j) * c + k] = (B^T d B)[i][j] of the 6x6 cells d that begin at a[t] + k, rows `row` floats apart.
   void (*winograd_input)(int count, const float* const* a, ptrdiff_t row, int c, float* v,
                          ptrdiff_t stride);

@@ -22,6 +22,8 @@ constexpr double kTaskWork = 4e6;
 constexpr int kTilesOfPartial = 64;
 constexpr int kMostPartials = 8;
 constexpr std::size_t kMostPartialFloats = 16'000'000;  // at 256 channels for six of them
+/// Channels whose weights are transformed at once.
+constexpr int kChannels = 16;
 /// Keeps the tiles' rows out of each other's place in the cache.
 constexpr int kGap = 16;
 
@@ -29,41 +31,6 @@ std::size_t stride_of(int channels) { return as_size(kProducts * channels + kGap
 
 /// Floats of a product's matrix of weights or of their gradient.
 std::size_t plane_of(int c, int oc) { return as_size(c) * as_size(oc) + kGap; }
-
-/// Values that are worked on side by side: a multiple of every panel.
-constexpr int kLanes = 32;
-using Lanes = real[kLanes];
-
-constexpr real kA = kWinogradA, kB = kWinogradB, kA2 = kA * kA, kB2 = kB * kB;
-constexpr real kAtNone = 1 / (kA2 * kB2);
-constexpr real kAtA = 1 / (2 * kA2 * (kA2 - kB2)), kAtB = 1 / (2 * kB2 * (kB2 - kA2));
-
-/// G g.
-void spread_taps(const Lanes& g0, const Lanes& g1, const Lanes& g2, Lanes* u) {
-  for (int l = 0; l < kLanes; ++l) {
-    const real even_a = kAtA * (g0[l] + kA2 * g2[l]), odd_a = kAtA * kA * g1[l];
-    const real even_b = kAtB * (g0[l] + kB2 * g2[l]), odd_b = kAtB * kB * g1[l];
-    u[0][l] = kAtNone * g0[l];
-    u[1][l] = even_a + odd_a;
-    u[2][l] = even_a - odd_a;
-    u[3][l] = even_b + odd_b;
-    u[4][l] = even_b - odd_b;
-    u[5][l] = g2[l];
-  }
-}
-
-/// G^T u of six rows `stride` apart.
-void gather_taps(const Lanes* u, int stride, Lanes& g0, Lanes& g1, Lanes& g2) {
-  const Lanes &u0 = u[0], &u1 = u[stride], &u2 = u[2 * stride], &u3 = u[3 * stride],
-              &u4 = u[4 * stride], &u5 = u[5 * stride];
-  for (int l = 0; l < kLanes; ++l) {
-    const real even_a = kAtA * (u1[l] + u2[l]), odd_a = kAtA * kA * (u1[l] - u2[l]);
-    const real even_b = kAtB * (u3[l] + u4[l]), odd_b = kAtB * kB * (u3[l] - u4[l]);
-    g0[l] = kAtNone * u0[l] + even_a + even_b;
-    g1[l] = odd_a + odd_b;
-    g2[l] = kA2 * even_a + kB2 * even_b + u5[l];
-  }
-}
 
 /// Transforms the tiles of the rows [row, end), all images' rows one after the other so that small images share a product.
 /// Calls full(count, first) for every grid.tiles of them, and for what is left.
@@ -178,29 +145,19 @@ void WinogradPass::prepare(const Conv2dGeometry& g, bool backward, const Paramet
 
 /// G g G^T, in panels as SimdKernels::conv reads them.
 void WinogradPass::transform(const real* w, ThreadPool& pool, const SimdKernels& k) {
-  const std::size_t c = as_size(geometry_.c);
+  const std::ptrdiff_t c = geometry_.c;
+  const int panels = divide_up(grid_.out_c, k.panel);
   const double work = 1.0 * kProducts * static_cast<double>(plane_);
-  for_tasks(pool, grid_.source_c, work, [&](std::size_t, int i) {
-    Lanes taps[9] = {}, columns[kCells * 3], planes[kProducts];
-    for (int o = 0; o < grid_.out_c; o += kLanes) {
-      const int some = std::min(kLanes, grid_.out_c - o);
-      for (int j = 0; j < some; ++j) {
-        const real* from = backward_ ? w + as_size(i) * 9 * c + as_size(o + j)
-                                     : w + as_size(o + j) * 9 * c + as_size(i);
-        for (int tap = 0; tap < 9; ++tap)
-          taps[tap][j] = from[as_size(backward_ ? 8 - tap : tap) * c];
-      }
-      for (int x = 0; x < 3; ++x)
-        spread_taps(taps[x], taps[3 + x], taps[6 + x], columns + x * kCells);
-      for (int y = 0; y < kCells; ++y)
-        spread_taps(columns[y], columns[kCells + y], columns[2 * kCells + y], planes + y * kCells);
-      for (int j = 0; j < some; j += k.panel) {
-        const int panel = std::min(k.panel, some - j);  // a multiple of the width
-        real* const to = weights_.data() + as_size(o + j) * as_size(grid_.source_c) +
-                         as_size(i) * as_size(panel);
-        for (int product = 0; product < kProducts; ++product)
-          std::copy_n(planes[product] + j, panel, to + as_size(product) * plane_);
-      }
+  for_tasks(pool, grid_.source_c / kChannels * panels, work, [&](std::size_t, int task) {
+    const int i = task / panels * kChannels, o = task % panels * k.panel;
+    const int panel = std::min(k.panel, grid_.out_c - o);  // a multiple of the width
+    real* const to =
+        weights_.data() + as_size(o) * as_size(grid_.source_c) + as_size(i) * as_size(panel);
+    const auto plane = static_cast<std::ptrdiff_t>(plane_);
+    if (backward_) {  // the taps in reverse
+      k.winograd_weights(kChannels, panel, w + (9 * i + 8) * c + o, 9 * c, 1, -c, to, plane);
+    } else {
+      k.winograd_weights(kChannels, panel, w + 9 * o * c + i, 1, 9 * c, c, to, plane);
     }
   });
 }
@@ -342,24 +299,8 @@ void WinogradWeights::run(ThreadPool& pool, const SimdKernels& k, const real* x,
       for (int task = 1; task < tasks_; ++task)
         k.add(as_size(c), u + as_size(task) * stride_ + as_size(product) * plane,
               u + as_size(product) * plane);
-    Lanes planes[kProducts] = {}, columns[3 * kCells], taps[9];
-    for (int i = 0; i < c; i += kLanes) {
-      const int some = std::min(kLanes, c - i);
-      for (int product = 0; product < kProducts; ++product)
-        std::copy_n(u + as_size(product) * plane + as_size(i), some, planes[product]);
-      for (int j = 0; j < kCells; ++j)
-        gather_taps(planes + j, kCells, columns[j], columns[kCells + j], columns[2 * kCells + j]);
-      for (int j = 0; j < 3; ++j)
-        gather_taps(columns + j * kCells, 1, taps[3 * j], taps[3 * j + 1], taps[3 * j + 2]);
-      for (int tap = 0; tap < 9; ++tap) {
-        real* const to = dw + as_size(9 * o + tap) * as_size(c) + as_size(i);
-        if (beta == 0) {
-          std::copy_n(taps[tap], some, to);
-        } else {
-          k.add(as_size(some), taps[tap], to);
-        }
-      }
-    }
+    k.winograd_taps(c, u, static_cast<std::ptrdiff_t>(plane), dw + as_size(9 * o) * as_size(c),
+                    beta != 0);
   });
   if (db == nullptr) return;
   if (beta == 0) k.fill(as_size(oc), 0, db);
