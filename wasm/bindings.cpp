@@ -293,6 +293,7 @@ struct TrainingRun {
   DatasetPointer data;
   Trainer trainer;
   Json notes;
+  std::string inexact{};  // why it cannot end in the bits of the training that it goes on with
 };
 
 struct EvaluationRun {
@@ -321,6 +322,7 @@ std::shared_ptr<TrainingRun> resume_run(ModelPointer model, DatasetPointer data,
   const std::shared_ptr<TrainingRun> run = run_with(
       model, data, options_of(state, parse_json(string_of(recipe), "the settings")), state.notes);
   resume_training(run->trainer, state, val.get());
+  run->inexact = inexact_because(state, model->model.backend());
   return run;
 }
 
@@ -340,6 +342,7 @@ std::string training_progress(TrainingRun& run) {
 }
 std::string training_recipe(TrainingRun& run) { return recipe_json(run.trainer.options()).dump(); }
 std::string training_notes(TrainingRun& run) { return run.notes.dump(); }
+std::string training_inexact(TrainingRun& run) { return run.inexact; }
 Bytes training_state(TrainingRun& run, DatasetPointer val) {
   return Bytes(
       copied<std::uint8_t>("Uint8Array", save_training_state(run.trainer, val.get(), run.notes)));
@@ -497,6 +500,7 @@ EMSCRIPTEN_BINDINGS(pinhole) {
       .function("progress", guarded<&training_progress>)
       .function("recipe", guarded<&training_recipe>)
       .function("notes", guarded<&training_notes>)
+      .function("inexact", guarded<&training_inexact>)
       .function("state", guarded<&training_state>);
 
   class_<EvaluationRun>("EvaluationRun")

@@ -30,8 +30,8 @@ after(async () => {
 });
 
 /** A page that trains. */
-async function begun(images = photos, found = '60 images in 3 classes') {
-  const opened = await openPage(browser, server.url);
+async function begun({ images = photos, found = '60 images in 3 classes', ...options } = {}) {
+  const opened = await openPage(browser, server.url, options);
   const { page } = opened;
   // Leaving a training asks whether one means it.
   page.on('dialog', (dialog) => dialog.accept());
@@ -125,6 +125,30 @@ test(
   },
 );
 
+test('a training that goes on with other kernels says so, and one with the same ones does not', limit, async () => {
+  const { page, context, close } = await begun({ serviceWorkers: 'block' });
+  const said = page.getByText('It began with other kernels than this browser runs now');
+  await inTheMiddle(page);
+  await page.reload();
+  await offer(page).click();
+  await inTheMiddle(page);
+  assert.equal(await said.count(), 0);
+  // Without these headers the page has one thread, and the build for it another SIMD.
+  await context.route(server.url, async (route) => {
+    const response = await route.fetch();
+    const isolating = /^cross-origin-/;
+    const headers = Object.entries(response.headers()).filter(([name]) => !isolating.test(name));
+    await route.fulfill({ response, headers: Object.fromEntries(headers) });
+  });
+  await page.reload();
+  assert.match(await engineReady(page), /\b1 thread,/);
+  await offer(page).click();
+  await finished(page);
+  await said.waitFor();
+  assert.equal((await numbers(page)).length, epochs);
+  await close();
+});
+
 test('what the page calls trained is kept: a page that is reloaded that very moment has all of it', limit, async () => {
   const { page, close } = await begun();
   await page.evaluate(() => {
@@ -144,7 +168,7 @@ test('what the page calls trained is kept: a page that is reloaded that very mom
 test('of a training whose page goes away in the middle of an epoch no whole epoch is lost', limit, async () => {
   // Epochs that take longer than writing what they leave.
   const many = photoFolder(['fishes', 'monuments', 'renewable', 'tools'], 20);
-  const { page, close } = await begun(many, '80 images in 4 classes');
+  const { page, close } = await begun({ images: many, found: '80 images in 4 classes' });
   await page.evaluate(() => {
     let [epoch, begunAt] = [0, 0];
     const observer = new MutationObserver(() => {

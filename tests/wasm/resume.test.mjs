@@ -38,9 +38,14 @@ test('a training resumed from any of its states saves the very file of the whole
   for (const { state, step } of states) {
     const resumed = await newModel(99); // other weights: they must not matter
     const steps = [];
+    let from;
     const history = await resumed.train(train, {
       val,
       resumeFrom: state,
+      onResume: (event) => {
+        assert.deepEqual(steps, []);
+        from = event;
+      },
       onStep: (event) => {
         steps.push(event.step);
       },
@@ -49,6 +54,7 @@ test('a training resumed from any of its states saves the very file of the whole
       steps,
       Array.from({ length: 15 - step }, (_, i) => step + i + 1),
     );
+    assert.deepEqual(from, { epochs: describeState(state).epochsDone, steps: step }); // nothing is inexact
     assert.deepEqual(await resumed.save(), file, `from step ${step}`);
     const curve = ({ epochs }) => epochs.map((epoch) => ({ ...epoch, seconds: 0 }));
     assert.deepEqual(curve(history), curve(whole));
@@ -158,7 +164,14 @@ test('a training goes on across targets: wasm, native, wasm gives the losses of 
   writeFileSync(stateFile, state);
   await native(2, '--checkpoint', dir, '--resume');
   assert.ok(existsSync(stateFile));
-  const { epochs } = await (await fresh()).train(data, { epochs: 3, resumeFrom: readFileSync(stateFile) });
+  let from;
+  const onResume = (event) => (from = event);
+  const { epochs } = await (await fresh()).train(data, { epochs: 3, resumeFrom: readFileSync(stateFile), onResume });
+  assert.equal(from.epochs, 2);
+  assert.match(
+    from.inexact,
+    /, native, compiler .*, here is .*WebAssembly.*: what comes out will differ in its last digits/,
+  );
   assert.equal(epochs.length, 3);
   for (const [i, { trainLoss }] of epochs.entries()) {
     const difference = Math.abs(trainLoss - expected[i].train_loss);

@@ -17,6 +17,7 @@ import type {
   EvaluateOptions,
   Evaluation,
   FirstAnswerEvent,
+  ResumeEvent,
   HeatMap,
   History,
   ImageSource,
@@ -351,6 +352,8 @@ export class Dataset {
 export interface TrainOptions extends TrainSettings {
   /** Evaluated after every epoch. */
   val?: Dataset;
+  /** With resumeFrom: where it goes on, before anything else. */
+  onResume?: (event: ResumeEvent) => void;
   /** Before the first step, where the model has frozen layers. */
   onPrepare?: (progress: PreparingProgress) => void;
   /** With nearestMeanStart: as soon as the model can answer, which is while layers are still being prepared if there are several views. */
@@ -372,7 +375,8 @@ export interface TrainOptions extends TrainSettings {
   /** No onState at an epoch's end so few seconds after the one before. Default 0: after every epoch. */
   leastStateSeconds?: number;
   /**
-   * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause.
+   * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause (onResume says where
+   * that cannot be).
    * The model must be one of the same spec, the images the same in the same order. Settings that are left out are the state's;
    * those that are given must agree with it.
    */
@@ -432,7 +436,7 @@ export class Model {
 
   /** Trains step by step. Other calls are answered between steps, classify() on this very model included. */
   train(data: Dataset, options: TrainOptions = {}): TrainingRun {
-    const { val, onPrepare, onFirstAnswer, onStep, onEpoch, onState, ...rest } = options;
+    const { val, onResume, onPrepare, onFirstAnswer, onStep, onEpoch, onState, ...rest } = options;
     const { stateSteps, stateSeconds, leastStateSeconds, resumeFrom, signal, ...settings } = rest;
     const { done, tell } = this.connection.start(
       'train',
@@ -453,6 +457,7 @@ export class Model {
           if (progress.type === 'state') {
             onState?.({ state: progress.state, step: progress.step, epoch: progress.epoch });
           }
+          if (progress.type === 'resumed') onResume?.(progress.event);
           if (progress.type === 'preparing') onPrepare?.(progress.at);
           if (progress.type === 'firstAnswer') onFirstAnswer?.(progress.event);
           if (progress.type !== 'training') return;

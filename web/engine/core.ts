@@ -88,6 +88,8 @@ export interface CoreTrainingRun extends CoreObject {
   recipe(): string;
   /** JSON: what start() was given, or the state held. */
   notes(): string;
+  /** After resume(): why it cannot end in the bits of the training it goes on with, in a sentence; empty when it can. */
+  inexact(): string;
   /** The bytes to go on from. */
   state(val: CoreDataset | null): Uint8Array;
 }

@@ -29,6 +29,7 @@ import type {
   StepEvent,
   TrainSettings,
   TrainingRecord,
+  ResumeEvent,
   TrainingStateEvent,
 } from './types.js';
 
@@ -123,6 +124,7 @@ export type Progress =
   | { type: 'training'; steps: StepEvent[]; epoch?: EpochEvent }
   | ({ type: 'state' } & TrainingStateEvent)
   | { type: 'preparing'; at: PreparingProgress }
+  | { type: 'resumed'; event: ResumeEvent }
   | { type: 'firstAnswer'; event: FirstAnswerEvent }
   | { type: 'evaluating'; at: EvaluationProgress }
   | { type: 'adding'; at: AddProgress };

@@ -8,6 +8,7 @@ import type {
   Evaluation,
   EvaluationProgress,
   FirstAnswerEvent,
+  ResumeEvent,
   History,
   PreparingProgress,
   StepEvent,
@@ -29,6 +30,7 @@ export interface TrainingCall {
   /** Settles when the training may go on; undefined while it is not paused. */
   paused: () => Promise<void> | undefined;
   report: (steps: StepEvent[], epoch?: EpochEvent) => void;
+  resumed: ((event: ResumeEvent) => void) | undefined;
   prepared: (at: PreparingProgress) => void;
   firstAnswer: (event: FirstAnswerEvent) => void;
   /** Gets the training's state as TrainOptions' `onState` says; the steps before it have been reported then. */
@@ -76,6 +78,8 @@ export async function trainLoop(call: TrainingCall): Promise<TrainingEnd> {
       stopped: false,
       seconds: 0,
     };
+    const inexact = run.inexact();
+    call.resumed?.({ epochs: history.epochs.length, steps: history.steps, ...(inexact && { inexact }) });
     const keepState = (): void => {
       if (!keep) return;
       flush();

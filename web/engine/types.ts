@@ -266,6 +266,15 @@ export interface StepEvent {
   imagesPerSecond: number;
 }
 
+/** With resumeFrom, before anything else. */
+export interface ResumeEvent {
+  /** Whole epochs that are done, and steps. */
+  epochs: number;
+  steps: number;
+  /** A sentence, where the state is of other kernels or another build: what comes out differs in its last digits then. */
+  inexact?: string;
+}
+
 /** With nearestMeanStart, before the first step. classify() gives its answers from here on. */
 export interface FirstAnswerEvent {
   /** Only when a validation set was given. */

@@ -422,6 +422,11 @@ const answers: Answers = {
           report: (steps, epoch) => {
             call.progress({ type: 'training', steps, ...(epoch && { epoch }) });
           },
+          resumed: state
+            ? (event) => {
+                call.progress({ type: 'resumed', event });
+              }
+            : undefined,
           prepared: (at) => {
             call.progress({ type: 'preparing', at });
           },

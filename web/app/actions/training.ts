@@ -16,6 +16,7 @@ import {
   crossValidation,
   diverged,
   firstAnswer,
+  isInexact,
   history,
   isBusy,
   keptTraining,
@@ -184,6 +185,7 @@ function begin(from: History): void {
   diverged.value = null;
   bestEpoch.value = null;
   firstAnswer.value = null;
+  isInexact.value = false;
   startedAt = performance.now();
   history.value = from;
   announce('Preparing the images.');
@@ -303,6 +305,9 @@ async function runEpochs(
     // Without images that are held out no epoch is known to be better.
     ...(val.size > 0 && { val, patience: chosen.patience }),
     ...(kept && { resumeFrom: kept.state }),
+    onResume: ({ inexact }) => {
+      isInexact.value = inexact !== undefined;
+    },
     onPrepare: (at) => {
       progress.value = null;
       preparing.value = at;

@@ -9,6 +9,7 @@ import {
   diverged,
   engineState,
   firstAnswer,
+  isInexact,
   history,
   isBusy,
   keptTraining,
@@ -148,6 +149,7 @@ function Running(): JSX.Element {
         )}
       </p>
       <FirstAnswerLine />
+      <InexactLine />
       <div class="row">
         {!isPreparing && (
           <button
@@ -182,6 +184,17 @@ function FirstAnswerLine(): JSX.Element | null {
 }
 
 /** A training that has not finished, here or before the page was closed. */
+/** A browser that computes otherwise than the one, or the version of it, that the training began in. */
+function InexactLine(): JSX.Element | null {
+  if (!isInexact.value) return null;
+  return (
+    <p class="small soft">
+      It began with other kernels than this browser runs now, so its last digits differ from those of an uninterrupted
+      training.
+    </p>
+  );
+}
+
 function GoOn(): JSX.Element | null {
   const kept = keptTraining.value;
   if (!kept || isBusy.value) return null;
@@ -271,6 +284,7 @@ function Outcome(): JSX.Element | null {
           Stopped after {epochs.length === 1 ? '1 whole epoch' : `${epochs.length} whole epochs`}. {kept}
         </p>
         <FirstAnswerLine />
+        <InexactLine />
       </Notice>
     );
   }
@@ -283,6 +297,7 @@ function Outcome(): JSX.Element | null {
           {kept} <a href="#classify">Try it on a picture</a>.
         </p>
         <FirstAnswerLine />
+        <InexactLine />
       </Notice>
     );
   }
