@@ -118,7 +118,7 @@ export const offeredModels: readonly OfferedModel[] = [
     name: fashionResnet.name,
     spec: specOf(fashionResnet),
     recipe: fashionResnetRecipe,
-    about: 'The same number of convolutions, up to twice as wide: more accurate, in hours.',
+    about: 'Eleven convolutions, up to twice as wide: more accurate, in hours.',
     refuses: anyNumber,
   },
 ];
