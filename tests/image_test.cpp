@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "error.h"
@@ -427,6 +428,23 @@ TEST(BadImage, damaged_files_never_crash) {
         damaged[rng.below(reach)] = static_cast<std::uint8_t>(rng.next());
       refusal(damaged, {.max_pixels = 1'000'000});
     }
+  }
+}
+
+// Found by the fuzzer: stb_image goes on with fewer than no bits where a marker cuts off a large coefficient.
+TEST(BadImage, a_marker_anywhere_in_the_data_of_a_jpeg_does_not_crash) {
+  const Bytes whole = sample("jpeg_444.jpg");
+  const std::array<std::uint8_t, 2> scan{0xff, 0xda};
+  const auto data = std::search(whole.begin(), whole.end(), scan.begin(), scan.end());
+  ASSERT_NE(data, whole.end());
+  Rng rng(2026);
+  for (auto at = data - whole.begin() + 14; at < std::ssize(whole) - 2; ++at) {
+    Bytes damaged = whole;
+    // Codes of many ones are those of large coefficients.
+    const std::array<std::uint8_t, 5> cut{0xff, 0, static_cast<std::uint8_t>(rng.below(255)), 0xff,
+                                          0xd9};
+    damaged.insert(damaged.begin() + at, cut.begin(), cut.end());
+    refusal(damaged);
   }
 }
 
