@@ -17,7 +17,6 @@ import type {
   EvaluateOptions,
   Evaluation,
   FirstAnswerEvent,
-  ResumeEvent,
   HeatMap,
   History,
   ImageSource,
@@ -32,6 +31,7 @@ import type {
   Pixels,
   Prediction,
   RgbaImage,
+  ResumeEvent,
   StepEvent,
   TorchOptions,
   TrainSettings,
@@ -375,10 +375,9 @@ export interface TrainOptions extends TrainSettings {
   /** No onState at an epoch's end so few seconds after the one before. Default 0: after every epoch. */
   leastStateSeconds?: number;
   /**
-   * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause (onResume says where
-   * that cannot be).
-   * The model must be one of the same spec, the images the same in the same order. Settings that are left out are the state's;
-   * those that are given must agree with it.
+   * A state from onState, or from native_train's --checkpoint: goes on from there, bit for bit as if there had been no pause
+   * (onResume says where that cannot be). The model must be one of the same spec, the images the same in the same order.
+   * Settings that are left out are the state's; those that are given must agree with it.
    */
   resumeFrom?: Uint8Array | ArrayBuffer | Blob;
 }

@@ -26,10 +26,10 @@ import type {
   ModelSummary,
   OnnxForm,
   Prediction,
+  ResumeEvent,
   StepEvent,
   TrainSettings,
   TrainingRecord,
-  ResumeEvent,
   TrainingStateEvent,
 } from './types.js';
 

@@ -8,9 +8,9 @@ import type {
   Evaluation,
   EvaluationProgress,
   FirstAnswerEvent,
-  ResumeEvent,
   History,
   PreparingProgress,
+  ResumeEvent,
   StepEvent,
 } from './types.js';
 

@@ -9,9 +9,9 @@ import {
   diverged,
   engineState,
   firstAnswer,
-  isInexact,
   history,
   isBusy,
+  isInexact,
   keptTraining,
   keptTrainingFits,
   phase,
@@ -183,7 +183,6 @@ function FirstAnswerLine(): JSX.Element | null {
   );
 }
 
-/** A training that has not finished, here or before the page was closed. */
 /** A browser that computes otherwise than the one, or the version of it, that the training began in. */
 function InexactLine(): JSX.Element | null {
   if (!isInexact.value) return null;
@@ -195,6 +194,7 @@ function InexactLine(): JSX.Element | null {
   );
 }
 
+/** A training that has not finished, here or before the page was closed. */
 function GoOn(): JSX.Element | null {
   const kept = keptTraining.value;
   if (!kept || isBusy.value) return null;
