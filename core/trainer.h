@@ -74,6 +74,7 @@ struct TrainerProgress {
   std::int64_t correct = 0;  // of them
   std::vector<EpochResult> history;  // shorter than `epoch` until the epoch is closed
   int best_epoch = 0;  // the highest validation accuracy, of equals the lowest loss; 0: none yet
+  std::vector<std::string> made_with;  // before it came here: the builds that computed it, in turn
 };
 
 class Evaluation;

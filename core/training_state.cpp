@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "recipe.h"
+#include "sources_digest.h"
 
 namespace pinhole {
 
@@ -31,7 +32,8 @@ TrainerProgress progress_from(const Json& json) {
                            .loss_sum = json.at("loss_sum").get<double>(),
                            .correct = json.at("correct").get<std::int64_t>(),
                            .history = {},
-                           .best_epoch = json.at("best_epoch").get<int>()};
+                           .best_epoch = json.at("best_epoch").get<int>(),
+                           .made_with = {}};
   for (const Json& row : json.at("history")) {
     progress.history.push_back({.epoch = row.at("epoch").get<int>(),
                                 .train_loss = row.at("train_loss").get<double>(),
@@ -111,7 +113,31 @@ std::string made_with(const Backend& backend) {
 #endif
   const std::string description = backend.description();
   return text(description.substr(0, description.rfind(", ")), ", ", kTarget, ", compiler ",
-              __VERSION__);
+              __VERSION__, ", sources ", kSourcesDigest);
+}
+
+/// The builds that have computed a training, in turn, this one's backend the last.
+std::vector<std::string> builds_until(const TrainerProgress& progress, const Backend& here) {
+  std::vector<std::string> builds = progress.made_with;
+  if (std::string now = made_with(here); builds.empty() || builds.back() != now)
+    builds.push_back(std::move(now));
+  return builds;
+}
+
+std::string joined(std::span<const std::string> parts, std::string_view between) {
+  std::string all;
+  for (const std::string& part : parts) all += text(all.empty() ? "" : between, part);
+  return all;
+}
+
+std::vector<std::string> lines_of(std::string_view all) {
+  std::vector<std::string> lines;
+  while (true) {
+    const std::size_t end = all.find('\n');
+    lines.emplace_back(all.substr(0, end));
+    if (end == std::string_view::npos) return lines;
+    all.remove_prefix(end + 1);
+  }
 }
 
 /// What the JSON library says of a value of another type, in our words.
@@ -172,7 +198,8 @@ std::vector<std::uint8_t> save_training_state(Trainer& trainer, const ImageDatas
                                {"val", val == nullptr ? Json(nullptr) : images_json(*val)}}
                               .dump();
   file.metadata["notes"] = notes.dump();
-  file.metadata["made_with"] = made_with(trainer.model().backend());
+  file.metadata["made_with"] =
+      joined(builds_until(trainer.progress(), trainer.model().backend()), "\n");
   return write_checked(std::move(file), kFormat);
 }
 
@@ -183,8 +210,6 @@ TrainingState read_training_state(std::span<const std::uint8_t> bytes, std::stri
   state.spec = parsed(state.file, "spec", what);
   state.recipe = parsed(state.file, "recipe", what);
   state.notes = parsed(state.file, "notes", what);
-  if (const auto found = state.file.metadata.find("made_with"); found != state.file.metadata.end())
-    state.made_with = found->second;
   const Json classes = parsed(state.file, "classes", what);
   const Json progress = parsed(state.file, "progress", what);
   checked(what, [&] {
@@ -192,6 +217,10 @@ TrainingState read_training_state(std::span<const std::uint8_t> bytes, std::stri
     state.progress = progress_from(progress);
     return true;
   });
+  const auto builds = state.file.metadata.find("made_with");
+  state.progress.made_with =
+      lines_of(builds == state.file.metadata.end() ? "a build that it does not name"
+                                                   : std::string_view(builds->second));
   return state;
 }
 
@@ -204,11 +233,10 @@ TrainerOptions options_of(const TrainingState& state, const Json& asked) {
 }
 
 std::string inexact_because(const TrainingState& state, const Backend& backend) {
-  const std::string here = made_with(backend);
-  if (state.made_with == here) return {};
-  return text(state.what, " was made with ",
-              state.made_with.empty() ? "a build that it does not name" : state.made_with,
-              ", here is ", here,
+  const std::vector<std::string> builds = builds_until(state.progress, backend);
+  if (builds.size() == 1) return {};
+  const std::span before(state.progress.made_with);
+  return text(state.what, " was made with ", joined(before, ", then "), ", here is ", builds.back(),
               ": what comes out will differ in its last digits from an uninterrupted training");
 }
 

@@ -28,7 +28,6 @@ struct TrainingState {
   Json spec, recipe, notes;
   std::vector<std::string> classes;
   TrainerProgress progress;
-  std::string made_with;  // kernels, target and compiler; empty in files that do not say
   Safetensors file;
 };
 
@@ -38,8 +37,8 @@ TrainingState read_training_state(std::span<const std::uint8_t> bytes, std::stri
 /// The trainer's options, with the state's values where the caller has no opinion: keys that `asked` has must agree.
 TrainerOptions options_of(const TrainingState& state, const Json& asked = Json::object());
 
-/// A sentence when going on here cannot give the bits of the training that wrote the state, because other kernels or another
-/// build round differently; empty when it does. The number of threads makes no difference.
+/// A sentence when what comes out here cannot be, to the bit, that of a training that is never interrupted, because other kernels
+/// or another build, which round differently, computed a part of it; else empty. The number of threads makes no difference.
 std::string inexact_because(const TrainingState& state, const Backend& backend);
 
 /// Brings a new trainer to where the state's was. Throws Error in one sentence when the state is of another model, other

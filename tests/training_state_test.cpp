@@ -200,6 +200,7 @@ TEST(TrainingStateFile, SaysWhenOtherKernelsOrAnotherBuildCannotGiveTheSameBits)
   EXPECT_EQ(inexact_because(state_of("reference", "none", ""), *backend("reference")), "");
   const std::string kernels = inexact_because(state_of("reference", "none", ""), *backend("simd"));
   EXPECT_SAYS(kernels, "state was made with reference, native, compiler ");
+  EXPECT_SAYS(kernels, ", sources ");
   EXPECT_SAYS(kernels, ", here is simd (");
   EXPECT_SAYS(kernels, "differ in its last digits");
   const TrainingState from_tab = state_of("reference", "native", "WebAssembly");
@@ -208,6 +209,28 @@ TEST(TrainingStateFile, SaysWhenOtherKernelsOrAnotherBuildCannotGiveTheSameBits)
   Trainer trainer(model, data, {.optimizer = {}, .batch_size = 4});
   resume_training(trainer, from_tab, nullptr);
   EXPECT_EQ(trainer.progress().step, 1);
+  EXPECT_SAYS(inexact_because(state_of("simd", ", sources ", ", sources 0"), *backend("simd")),
+              ", sources 0");
+}
+
+TEST(TrainingStateFile, RemembersEveryBuildThatComputedAPart) {
+  const ImageDataset data = images(4);
+  const auto saved_by = [&](const char* backend, const TrainingState* from) {
+    Model model(parse_json(kSpec, "spec"), 3, make_backend(backend, 1));
+    Trainer trainer(model, data, {.optimizer = {}, .batch_size = 4});
+    if (from != nullptr) resume_training(trainer, *from, nullptr);
+    run(trainer, 1);
+    return read_training_state(save_training_state(trainer, nullptr), "state");
+  };
+  const TrainingState first = saved_by("reference", nullptr);
+  const TrainingState same = saved_by("reference", &first);
+  EXPECT_EQ(inexact_because(same, *make_backend("reference", 1)), "");
+  const TrainingState other = saved_by("simd", &same);
+  const std::string after = inexact_because(other, *make_backend("simd", 1));
+  EXPECT_SAYS(after, "state was made with reference, native, ");
+  EXPECT_SAYS(after, ", then simd (");
+  const TrainingState back = saved_by("reference", &other);
+  EXPECT_SAYS(inexact_because(back, *make_backend("reference", 1)), ", then simd (");
 }
 
 TEST(TrainingStateFile, ADamagedFileIsRefused) {

@@ -237,6 +237,28 @@ test(
   },
 );
 
+test('the very first key after "Add a class" changes its name, and after a move moves it again', limit, async () => {
+  const { page, close } = await openPage(browser, server.url);
+  // What has the focus within the task of the click or key: frames may come late.
+  const focusAfter = (role, name, event) =>
+    page.getByRole(role, { name }).evaluate(async (one, type) => {
+      one.focus();
+      one.dispatchEvent(
+        type === 'click'
+          ? new MouseEvent('click', { bubbles: true })
+          : new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true }),
+      );
+      for (let turn = 0; turn < 20; ++turn) await null;
+      const { activeElement } = document;
+      return activeElement.value || activeElement.getAttribute('aria-label');
+    }, event);
+  assert.equal(await focusAfter('button', 'Add a class', 'click'), 'Class 1');
+  assert.equal(await focusAfter('button', 'Add a class', 'click'), 'Class 2');
+  assert.equal(await page.evaluate(() => globalThis.getSelection().toString()), 'Class 2');
+  assert.equal(await focusAfter('button', 'Move Class 1, place 1 of 2', 'key'), 'Move Class 1, place 2 of 2');
+  await close();
+});
+
 test('the webcam records several pictures as long as its button is held, by keyboard as well', limit, async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.getByRole('button', { name: 'Add a class' }).click();

@@ -127,7 +127,7 @@ test(
 
 test('a training that goes on with other kernels says so, and one with the same ones does not', limit, async () => {
   const { page, context, close } = await begun({ serviceWorkers: 'block' });
-  const said = page.getByText('It began with other kernels than this browser runs now');
+  const said = page.getByText('Other kernels or another version of Pinhole computed a part of it');
   await inTheMiddle(page);
   await page.reload();
   await offer(page).click();

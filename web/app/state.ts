@@ -224,7 +224,7 @@ export interface FirstAnswer {
   readonly accuracy: number | null;
 }
 export const firstAnswer = signal<FirstAnswer | null>(null);
-/** The training under way, or the latest, went on with a state of other kernels: its last digits are not those of an uninterrupted one. */
+/** Other kernels or another build computed a part of the training under way, or the latest: its last digits are not those of an uninterrupted one. */
 export const isInexact = signal(false);
 /** The model in training may be tried already, because there is no other yet. */
 export const isLent = signal(false);

@@ -271,7 +271,7 @@ export interface ResumeEvent {
   /** Whole epochs that are done, and steps. */
   epochs: number;
   steps: number;
-  /** A sentence, where the state is of other kernels or another build: what comes out differs in its last digits then. */
+  /** A sentence, where other kernels or another build computed a part of it: what comes out differs in its last digits then. */
   inexact?: string;
 }
 

@@ -13,6 +13,7 @@ import { FileButton } from './FileButton';
 import { Icon } from './Icon';
 import { later } from './later';
 import { PhotoGrid } from './PhotoGrid';
+import { whenRendered } from './rendered';
 import { plural } from './words';
 
 const Webcam = later(() => import('./Webcam').then((part) => part.Webcam));
@@ -135,7 +136,7 @@ function Handle({ photoClass: { id, name }, index, isLocked }: HandleProperties)
     moveClass(id, index + step);
     // The card has moved in the page, and with it goes the focus.
     const handle = event.currentTarget as HTMLElement;
-    requestAnimationFrame(() => handle.focus());
+    whenRendered(() => handle.focus());
   };
   return (
     <button

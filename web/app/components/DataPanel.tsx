@@ -25,6 +25,7 @@ import { Icon } from './Icon';
 import { ProjectBar } from './ProjectBar';
 import { Errors, Notice } from './Notice';
 import { Panel } from './Panel';
+import { whenRendered } from './rendered';
 import { plural } from './words';
 
 export function DataPanel(): JSX.Element {
@@ -135,7 +136,11 @@ function AddClassButton(): JSX.Element {
   const add = (): void => {
     const id = addClass();
     // Its name is what one wants to change first.
-    requestAnimationFrame(() => document.querySelector<HTMLInputElement>(`input[data-class="${id}"]`)?.select());
+    whenRendered(() => {
+      const name = document.querySelector<HTMLInputElement>(`input[data-class="${id}"]`);
+      name?.focus();
+      name?.select();
+    });
   };
   return (
     <button type="button" class="button" disabled={isLocked()} onClick={add}>

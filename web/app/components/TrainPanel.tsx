@@ -183,13 +183,13 @@ function FirstAnswerLine(): JSX.Element | null {
   );
 }
 
-/** A browser that computes otherwise than the one, or the version of it, that the training began in. */
+/** What computed a part of the training, here or before the page was closed, computes otherwise than what goes on with it. */
 function InexactLine(): JSX.Element | null {
   if (!isInexact.value) return null;
   return (
     <p class="small soft">
-      It began with other kernels than this browser runs now, so its last digits differ from those of an uninterrupted
-      training.
+      Other kernels or another version of Pinhole computed a part of it, so its last digits differ from those of an
+      uninterrupted training.
     </p>
   );
 }
