@@ -103,6 +103,24 @@ class Backend {
   virtual void relu_forward(std::size_t count, const real* x, real* y);
   virtual void relu_backward(std::size_t count, const real* y, const real* dy, real* dx);
 
+  /// BatchNorm2d's passes over some pixels, x and y [pixels, c], on the calling thread. What a channel has is an array of c.
+  struct ChannelNorm {
+    const real* scale;  // y = x * scale + shift
+    const real* shift;
+    bool relu;  // a ReLU follows at once
+  };
+  /// Each channel's mean, and the sum of squared differences from it.
+  virtual void norm_moments(std::size_t pixels, int c, const real* x, real* mean,
+                            real* squares) const;
+  virtual void norm_forward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                            real* y) const;
+  /// Each channel's sum of dy, and of dy * (x * a + b), where the ReLU lets x through.
+  virtual void norm_sums(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                         const real* dy, const real* a, const real* b, real* sum, real* dot) const;
+  /// dx = dy * scale + x * a + b, without dy where the ReLU does not let x through.
+  virtual void norm_backward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                             const real* dy, const real* a, const real* b, real* dx) const;
+
   /// winner: for each y the index kh * kernel_w + kw of its maximum inside the window, the first of equals.
   virtual void max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y,
                                   std::uint16_t* winner);

@@ -351,14 +351,21 @@ std::pair<const Tensor*, const Tensor*> Chain::last_map() const {
 
 std::vector<std::string> Chain::steps(Pass pass) {
   Plan made;
-  const Plan* p = &plan(pass);
-  if (p->steps.empty()) {
-    make_steps(made, pass);
-    p = &made;
-  }
   std::vector<std::string> names;
-  for (const Step& step : p->steps) names.push_back(step.layer->type + " " + step.layer->name);
+  for (const Step& step : planned(pass, made).steps)
+    names.push_back(step.layer->type + " " + step.layer->name);
   return names;
+}
+
+bool Chain::uses_output() {
+  Plan made;
+  return planned(Pass::kTrain, made).steps.back().layer->uses_output();
+}
+
+const Chain::Plan& Chain::planned(Pass pass, Plan& made) {
+  if (!plan(pass).steps.empty()) return plan(pass);
+  make_steps(made, pass);
+  return made;
 }
 
 }  // namespace pinhole

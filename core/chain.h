@@ -34,6 +34,8 @@ class Chain {
   std::size_t frozen_layers() const;
   /// Names of the steps that a pass runs, for people and tests: "Conv2d+ReLU+MaxPool2d conv1".
   std::vector<std::string> steps(Pass pass);
+  /// Whether backward of the last step in training reads the output again.
+  bool uses_output();
 
   bool prepared(int batch, Pass pass, bool from_features = false) const;
   /// Plans for up to `batch` images; afterwards forward and backward allocate nothing. With `from_features` the frozen layers are
@@ -92,6 +94,8 @@ class Chain {
 
   Plan& plan(Pass pass) { return plans_[static_cast<std::size_t>(pass)]; }
   const Plan& plan(Pass pass) const { return plans_[static_cast<std::size_t>(pass)]; }
+  /// The plan of a pass, or where there is none yet its steps alone, in `made`.
+  const Plan& planned(Pass pass, Plan& made);
   void add_steps(Plan& plan, std::size_t begin, std::size_t end, Pass pass);
   void make_steps(Plan& plan, Pass pass);
   void place_outputs(Plan& plan, Room room, std::vector<std::size_t>& kept,

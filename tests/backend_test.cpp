@@ -418,6 +418,46 @@ TEST_P(BackendTest, applies_relu_as_the_reference_and_lets_nan_through) {
   }
 }
 
+TEST_P(BackendTest, normalises_as_the_reference_and_lets_nan_through) {
+  for (const int c : {1, 3, 8, 16, 17, 40, 64, 67, 128}) {
+    for (const std::size_t pixels : {std::size_t{1}, std::size_t{5}, std::size_t{256}}) {
+      for (const bool relu : {false, true}) {
+        const std::size_t count = pixels * static_cast<std::size_t>(c),
+                          channels = static_cast<std::size_t>(c);
+        const std::string what = text("norm of ", pixels, " x ", c, relu ? " and ReLU: " : ": ");
+        // Whole numbers, so that the sums and which of the values ReLU lets through do not depend on roundings.
+        Tensor x = integers(count, 60);
+        const Tensor dy = integers(count, 61), scale = integers(channels, 62),
+                     shift = integers(channels, 63), a = integers(channels, 64),
+                     b = integers(channels, 65);
+        Tensor got = unwritten(count), want = unwritten(count), got_1 = unwritten(channels),
+               want_1 = unwritten(channels), got_2 = unwritten(channels),
+               want_2 = unwritten(channels);
+        const Backend::ChannelNorm norm{scale.data(), shift.data(), relu};
+        fast_->norm_sums(norm, pixels, c, x.data(), dy.data(), a.data(), b.data(), got_1.data(),
+                         got_2.data());
+        reference_->norm_sums(norm, pixels, c, x.data(), dy.data(), a.data(), b.data(),
+                              want_1.data(), want_2.data());
+        ASSERT_NO_FATAL_FAILURE(expect_same(got_1, want_1, what + "sum"));
+        ASSERT_NO_FATAL_FAILURE(expect_same(got_2, want_2, what + "dot"));
+        fast_->norm_backward(norm, pixels, c, x.data(), dy.data(), a.data(), b.data(), got.data());
+        reference_->norm_backward(norm, pixels, c, x.data(), dy.data(), a.data(), b.data(),
+                                  want.data());
+        ASSERT_NO_FATAL_FAILURE(expect_same(got, want, what + "dx"));
+        fast_->norm_moments(pixels, c, x.data(), got_1.data(), got_2.data());
+        reference_->norm_moments(pixels, c, x.data(), want_1.data(), want_2.data());
+        ASSERT_NO_FATAL_FAILURE(expect_same(got_1, want_1, what + "mean", real(1e-5)));
+        ASSERT_NO_FATAL_FAILURE(expect_same(got_2, want_2, what + "squares", real(1e-3)));
+        x.data()[count / 2] = std::numeric_limits<real>::quiet_NaN();
+        fast_->norm_forward(norm, pixels, c, x.data(), got.data());
+        reference_->norm_forward(norm, pixels, c, x.data(), want.data());
+        ASSERT_NO_FATAL_FAILURE(expect_same(got, want, what + "y"));
+        EXPECT_TRUE(std::isnan(got.data()[count / 2]));
+      }
+    }
+  }
+}
+
 TEST_P(BackendTest, pools_as_the_reference_forward_and_backward) {
   for (const int c : {1, 3, 4, 7, 8, 16, 17, 33}) {
     for (const int kernel : {1, 2, 3}) {

@@ -1,4 +1,5 @@
 // The portable body of every kernel: plain loops that read as the formula. What every faster kernel is held against.
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <limits>
@@ -239,6 +240,53 @@ void Backend::relu_forward(std::size_t count, const real* x, real* y) {
 
 void Backend::relu_backward(std::size_t count, const real* y, const real* dy, real* dx) {
   for (std::size_t i = 0; i < count; ++i) dx[i] = y[i] <= 0 ? real(0) : dy[i];
+}
+
+void Backend::norm_moments(std::size_t pixels, int c, const real* x, real* mean,
+                           real* squares) const {
+  std::fill_n(mean, c, real(0));
+  std::fill_n(squares, c, real(0));
+  const real* row = x;
+  for (std::size_t p = 0; p < pixels; ++p, row += c)
+    for (int k = 0; k < c; ++k) mean[k] += row[k];
+  const real part = 1 / static_cast<real>(pixels);
+  for (int k = 0; k < c; ++k) mean[k] *= part;
+  row = x;
+  for (std::size_t p = 0; p < pixels; ++p, row += c)
+    for (int k = 0; k < c; ++k) squares[k] += (row[k] - mean[k]) * (row[k] - mean[k]);
+}
+
+void Backend::norm_forward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                           real* y) const {
+  for (std::size_t p = 0; p < pixels; ++p, x += c, y += c) {
+    for (int k = 0; k < c; ++k) {
+      const real value = x[k] * norm.scale[k] + norm.shift[k];
+      y[k] = norm.relu && value <= 0 ? real(0) : value;
+    }
+  }
+}
+
+void Backend::norm_sums(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                        const real* dy, const real* a, const real* b, real* sum, real* dot) const {
+  std::fill_n(sum, c, real(0));
+  std::fill_n(dot, c, real(0));
+  for (std::size_t p = 0; p < pixels; ++p, x += c, dy += c) {
+    for (int k = 0; k < c; ++k) {
+      if (norm.relu && x[k] * norm.scale[k] + norm.shift[k] <= 0) continue;
+      sum[k] += dy[k];
+      dot[k] += dy[k] * (x[k] * a[k] + b[k]);
+    }
+  }
+}
+
+void Backend::norm_backward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                            const real* dy, const real* a, const real* b, real* dx) const {
+  for (std::size_t p = 0; p < pixels; ++p, x += c, dy += c, dx += c) {
+    for (int k = 0; k < c; ++k) {
+      const bool off = norm.relu && x[k] * norm.scale[k] + norm.shift[k] <= 0;
+      dx[k] = (off ? real(0) : dy[k]) * norm.scale[k] + x[k] * a[k] + b[k];
+    }
+  }
 }
 
 void Backend::max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y,

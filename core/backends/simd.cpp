@@ -149,6 +149,27 @@ void SimdBackend::relu_backward(std::size_t count, const real* y, const real* dy
            [&](std::size_t i, std::size_t n) { kernels_.relu_backward(n, y + i, dy + i, dx + i); });
 }
 
+void SimdBackend::norm_moments(std::size_t pixels, int c, const real* x, real* mean,
+                               real* squares) const {
+  kernels_.norm_moments(pixels, c, x, mean, squares);
+}
+
+void SimdBackend::norm_forward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                               real* y) const {
+  kernels_.norm_forward(norm.relu, pixels, c, x, norm.scale, norm.shift, y);
+}
+
+void SimdBackend::norm_sums(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                            const real* dy, const real* a, const real* b, real* sum,
+                            real* dot) const {
+  kernels_.norm_sums(norm.relu, pixels, c, x, dy, norm.scale, norm.shift, a, b, sum, dot);
+}
+
+void SimdBackend::norm_backward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                                const real* dy, const real* a, const real* b, real* dx) const {
+  kernels_.norm_backward(norm.relu, pixels, c, x, dy, norm.scale, norm.shift, a, b, dx);
+}
+
 void SimdBackend::max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y,
                                      std::uint16_t* winner) {
   // The columns of each window that lie inside.

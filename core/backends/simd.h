@@ -38,6 +38,14 @@ class SimdBackend : public Backend {
                               real* dw, real* db) override;
   void relu_forward(std::size_t count, const real* x, real* y) override;
   void relu_backward(std::size_t count, const real* y, const real* dy, real* dx) override;
+  void norm_moments(std::size_t pixels, int c, const real* x, real* mean,
+                    real* squares) const override;
+  void norm_forward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                    real* y) const override;
+  void norm_sums(const ChannelNorm& norm, std::size_t pixels, int c, const real* x, const real* dy,
+                 const real* a, const real* b, real* sum, real* dot) const override;
+  void norm_backward(const ChannelNorm& norm, std::size_t pixels, int c, const real* x,
+                     const real* dy, const real* a, const real* b, real* dx) const override;
   void max_pool2d_forward(const Pool2dGeometry& g, const real* x, real* y,
                           std::uint16_t* winner) override;
   void max_pool2d_backward(const Pool2dGeometry& g, const real* dy, const std::uint16_t* winner,

@@ -105,6 +105,16 @@ struct SimdKernels {
                       float* y);  // y[c] += sum of rows of x[rows, columns]
   void (*relu_forward)(size_t count, const float* x, float* y);
   void (*relu_backward)(size_t count, const float* y, const float* dy, float* dx);
+  // BatchNorm2d's passes, as Backend's of these names: x, y [pixels, c]. With `relu`, x * scale + shift <= 0 lets nothing through.
+  void (*norm_moments)(size_t pixels, int c, const float* x, float* mean, float* squares);
+  void (*norm_forward)(bool relu, size_t pixels, int c, const float* x, const float* scale,
+                       const float* shift, float* y);
+  void (*norm_sums)(bool relu, size_t pixels, int c, const float* x, const float* dy,
+                    const float* scale, const float* shift, const float* a, const float* b,
+                    float* sum, float* dot);
+  void (*norm_backward)(bool relu, size_t pixels, int c, const float* x, const float* dy,
+                        const float* scale, const float* shift, const float* a, const float* b,
+                        float* dx);
   // One output row of max_pool2d: `count` outputs of c channels; the window of output i starts at x + i * step and has kh rows
   // `row` floats apart, of which rows [kh_begin, kh_end) and, by output, columns [kw_begin[i], kw_end[i]) are inside.
   void (*max_pool_row)(int count, int c, const float* x, ptrdiff_t step, ptrdiff_t row, int kw,

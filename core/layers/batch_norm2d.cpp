@@ -47,7 +47,8 @@ BatchNorm2d::BatchNorm2d(LayerSpec& spec, const BuildContext& context)
   batches_.layout = Layout::kCount;
   scale_.resize(as_size(channels_));
   shift_.resize(as_size(channels_));
-  third_.resize(as_size(channels_));
+  a_.resize(as_size(channels_));
+  b_.resize(as_size(channels_));
   batch_mean_.resize(as_size(channels_));
   batch_inverse_.resize(as_size(channels_));
 }
@@ -129,19 +130,8 @@ void BatchNorm2d::batch_statistics(RunContext& context, const Tensor& x) {
   context.backend.pool().parallel_ranges(pixels, task, [&](std::size_t begin, std::size_t end) {
     // Mean and the sum of squares around it, so that a large mean costs no digits.
     real* mean = partials + begin / task * 2 * channels;
-    real* squares = mean + channels;
-    std::fill_n(mean, 2 * channels, real(0));
-    for (std::size_t p = begin; p < end; ++p) {
-      const real* row = x.data() + p * channels;
-      for (std::size_t c = 0; c < channels; ++c) mean[c] += row[c];
-    }
-    const real part = 1 / static_cast<real>(end - begin);
-    for (std::size_t c = 0; c < channels; ++c) mean[c] *= part;
-    for (std::size_t p = begin; p < end; ++p) {
-      const real* row = x.data() + p * channels;
-      for (std::size_t c = 0; c < channels; ++c)
-        squares[c] += (row[c] - mean[c]) * (row[c] - mean[c]);
-    }
+    context.backend.norm_moments(end - begin, channels_, x.data() + begin * channels, mean,
+                                 mean + channels);
   });
   // Chan, Golub, LeVeque (1979): means and sums of squares of parts into those of the whole, in a fixed order.
   std::vector<double>& mean = batch_mean_;
@@ -174,7 +164,7 @@ void BatchNorm2d::batch_statistics(RunContext& context, const Tensor& x) {
   batches_.changed();
 }
 
-void BatchNorm2d::forward(RunContext& context, const Tensor& x, Tensor& y) {
+void BatchNorm2d::forward(RunContext& context, const Tensor& x, bool relu, Tensor& y) {
   const std::size_t channels = as_size(channels_);
   by_batch_ = uses_batch(context);
   if (by_batch_) {
@@ -188,23 +178,18 @@ void BatchNorm2d::forward(RunContext& context, const Tensor& x, Tensor& y) {
   } else {
     scale_and_shift(scale_.data(), shift_.data());
   }
-  const real* scale = scale_.data();
-  const real* shift = shift_.data();
-  context.backend.pool().parallel_ranges(x.size() / channels, pixels_of_task(channels),
-                                         [&](std::size_t begin, std::size_t end) {
-                                           for (std::size_t p = begin; p < end; ++p) {
-                                             const real* from = x.data() + p * channels;
-                                             real* to = y.data() + p * channels;
-                                             for (std::size_t c = 0; c < channels; ++c)
-                                               to[c] = from[c] * scale[c] + shift[c];
-                                           }
-                                         });
+  const Backend::ChannelNorm norm{scale_.data(), shift_.data(), relu};
+  context.backend.pool().parallel_ranges(
+      x.size() / channels, pixels_of_task(channels), [&](std::size_t begin, std::size_t end) {
+        context.backend.norm_forward(norm, end - begin, channels_, x.data() + begin * channels,
+                                     y.data() + begin * channels);
+      });
 }
 
 // With m values a channel, xhat = (x - mean) * inverse, s = weight * inverse:
 //   db = sum(dy), dw = sum(dy * xhat), dx = s * (dy - db / m - xhat * dw / m); with running statistics dx = s * dy.
-void BatchNorm2d::backward(RunContext& context, const Tensor& x, const Tensor& /*y*/,
-                           const Tensor& dy, Tensor* dx) {
+void BatchNorm2d::backward(RunContext& context, const Tensor& x, const Tensor& dy, bool relu,
+                           Tensor* dx) {
   const std::size_t channels = as_size(channels_), pixels = x.size() / channels;
   const std::size_t task = pixels_of_task(channels);
   if (!by_batch_) {
@@ -214,25 +199,18 @@ void BatchNorm2d::backward(RunContext& context, const Tensor& x, const Tensor& /
     }
   }
   real* partials = partials_.data();
-  // xhat = x * first + second.
-  real* first = scale_.data();
-  real* second = shift_.data();
+  // xhat = x * a + b
+  real* a = a_.data();
+  real* b = b_.data();
   for (std::size_t c = 0; c < channels; ++c) {
-    first[c] = static_cast<real>(batch_inverse_[c]);
-    second[c] = static_cast<real>(-batch_mean_[c] * batch_inverse_[c]);
+    a[c] = static_cast<real>(batch_inverse_[c]);
+    b[c] = static_cast<real>(-batch_mean_[c] * batch_inverse_[c]);
   }
+  const Backend::ChannelNorm norm{scale_.data(), shift_.data(), relu};
   context.backend.pool().parallel_ranges(pixels, task, [&](std::size_t begin, std::size_t end) {
     real* sum = partials + begin / task * 2 * channels;
-    real* dot = sum + channels;
-    std::fill_n(sum, 2 * channels, real(0));
-    for (std::size_t p = begin; p < end; ++p) {
-      const real* g = dy.data() + p * channels;
-      const real* row = x.data() + p * channels;
-      for (std::size_t c = 0; c < channels; ++c) {
-        sum[c] += g[c];
-        dot[c] += g[c] * (row[c] * first[c] + second[c]);
-      }
-    }
+    context.backend.norm_sums(norm, end - begin, channels_, x.data() + begin * channels,
+                              dy.data() + begin * channels, a, b, sum, sum + channels);
   });
   real* dw = nullptr;
   real* db = nullptr;
@@ -256,29 +234,53 @@ void BatchNorm2d::backward(RunContext& context, const Tensor& x, const Tensor& /
     }
     const double weight = affine_ ? static_cast<double>(affine_->weight.value.data()[c]) : 1;
     const double s = weight * batch_inverse_[c];
-    // dx = scale * dy + third * x + shift
+    // dx = dy * scale + x * a + b
     const double by_x = by_batch_ ? -s * dot / count * batch_inverse_[c] : 0;
-    scale_[c] = static_cast<real>(s);
-    third_[c] = static_cast<real>(by_x);
-    shift_[c] = by_batch_ ? static_cast<real>(-s * sum / count - by_x * batch_mean_[c]) : real(0);
+    a[c] = static_cast<real>(by_x);
+    b[c] = by_batch_ ? static_cast<real>(-s * sum / count - by_x * batch_mean_[c]) : real(0);
     if (dw != nullptr) {
       dw[c] += static_cast<real>(dot);
       db[c] += static_cast<real>(sum);
     }
   }
   if (dx == nullptr) return;
-  const real* scale = scale_.data();
-  const real* shift = shift_.data();
-  const real* third = third_.data();
   context.backend.pool().parallel_ranges(pixels, task, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t p = begin; p < end; ++p) {
-      const real* g = dy.data() + p * channels;
-      const real* row = x.data() + p * channels;
-      real* to = dx->data() + p * channels;
-      for (std::size_t c = 0; c < channels; ++c)
-        to[c] = g[c] * scale[c] + row[c] * third[c] + shift[c];
-    }
+    context.backend.norm_backward(norm, end - begin, channels_, x.data() + begin * channels,
+                                  dy.data() + begin * channels, a, b,
+                                  dx->data() + begin * channels);
   });
+}
+
+namespace {
+
+/// BatchNorm2d and ReLU as one step: what is between them is never written to memory.
+class BatchNorm2dReLU final : public Layer {
+ public:
+  explicit BatchNorm2dReLU(BatchNorm2d& norm) : norm_(norm) {}
+
+  Shape output_shape(const Shape& in) const override { return in; }
+  std::size_t prepare(const Shape& input, Pass pass) override { return norm_.prepare(input, pass); }
+  void forward(RunContext& context, const Tensor& x, Tensor& y) override {
+    norm_.forward(context, x, true, y);
+  }
+  void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
+    norm_.backward(context, x, dy, true, dx);
+  }
+  std::vector<Parameter*> parameters() override { return norm_.parameters(); }
+
+ private:
+  BatchNorm2d& norm_;
+};
+
+}  // namespace
+
+Fusion BatchNorm2d::fuse(std::span<const std::unique_ptr<Layer>> next) {
+  if (next.empty() || next[0]->type != "ReLU") return {};
+  auto fused = std::make_unique<BatchNorm2dReLU>(*this);
+  fused->type = "BatchNorm2d+ReLU";
+  fused->name = name;
+  return {std::move(fused), 2};
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// BatchNorm2d for those who fold it: Conv2d does, for prediction.
+// BatchNorm2d for those who fold it: Conv2d does, for prediction. It takes a ReLU that follows into its own passes.
 #pragma once
 
 #include <optional>
@@ -14,14 +14,22 @@ class BatchNorm2d final : public Layer {
 
   Shape output_shape(const Shape& in) const override { return in; }
   std::size_t prepare(const Shape& input, Pass pass) override;
-  void forward(RunContext& context, const Tensor& x, Tensor& y) override;
-  void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
-                Tensor* dx) override;
+  void forward(RunContext& context, const Tensor& x, Tensor& y) override {
+    forward(context, x, false, y);
+  }
+  void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
+                Tensor* dx) override {
+    backward(context, x, dy, false, dx);
+  }
+  /// With a ReLU after it, or without.
+  void forward(RunContext& context, const Tensor& x, bool relu, Tensor& y);
+  void backward(RunContext& context, const Tensor& x, const Tensor& dy, bool relu, Tensor* dx);
   std::vector<Parameter*> parameters() override;
   std::vector<Parameter*> buffers() override { return {&mean_, &variance_, &batches_}; }
   void init(Rng& rng) override;
   /// Each batch is normalised by itself, with nothing to train as well.
   bool deterministic() const override { return frozen; }
+  Fusion fuse(std::span<const std::unique_ptr<Layer>> next) override;
   OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override;
   std::string to_torch(TorchSource& source) const override;
 
@@ -45,7 +53,8 @@ class BatchNorm2d final : public Layer {
   std::optional<Affine> affine_;
   Parameter mean_, variance_, batches_;
   std::vector<double> batch_mean_, batch_inverse_;  // of the latest training batch
-  std::vector<real> scale_, shift_, third_;  // of the latest pass, one a channel
+  std::vector<real> scale_, shift_;  // of the latest forward pass, one a channel
+  std::vector<real> a_, b_;  // of backward
   Buffer partials_;
   bool by_batch_ = false;
 };

@@ -53,8 +53,7 @@ class Residual final : public Layer {
                      shortcut_ ? " gives " : " ", item_text(skipped), "; both are added"));
     }
     out_ = out;
-    const auto& last = body_->layers().back();
-    own_sum_ = last->uses_output();
+    own_sum_ = body_->uses_output();
   }
 
   Shape output_shape(const Shape& in) const override { return out_.with_n(in.n); }

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 
 #include "check_layer.h"
 #include "json.h"
@@ -77,6 +78,39 @@ TEST(BatchNorm2d, changes_nothing_when_frozen) {
   built.layer->forward(built.context, x, y);
   EXPECT_EQ(built.layer->buffers()[2]->value.data()[0], 0);
   for (const Parameter* p : built.layer->parameters()) EXPECT_FALSE(p->requires_grad);
+}
+
+TEST(BatchNorm2d, takes_the_relu_after_it_into_its_own_passes) {
+  const Shape shape{2, 17, 13, 5};
+  for (const char* spec :
+       {R"({"type": "BatchNorm2d"})", R"({"type": "BatchNorm2d", "requires_grad": false})"}) {
+    for (const Pass pass : {Pass::kTrain, Pass::kPredict, Pass::kExplain}) {
+      Built apart(spec, shape), fused(spec, shape);
+      std::vector<std::unique_ptr<Layer>> relu;
+      relu.push_back(Built(R"({"type": "ReLU"})", shape).layer);
+      const Fusion fusion = fused.layer->fuse(relu);
+      ASSERT_NE(fusion.layer, nullptr);
+      EXPECT_EQ(fusion.count, 2U);
+      Tensor x(shape), y(shape), want(shape), dy(shape), dx(shape), want_dx(shape);
+      fill_distinct(x, 5);
+      fill_distinct(dy, 6);
+      apart.context.pass = fused.context.pass = pass;
+      apart.layer->forward(apart.context, x, want);
+      relu[0]->forward(apart.context, want, want);
+      fusion.layer->forward(fused.context, x, y);
+      EXPECT_EQ(0, std::memcmp(y.data(), want.data(), y.size() * sizeof(real)));
+      if (pass == Pass::kPredict) continue;
+      Tensor masked(shape);
+      relu[0]->backward(apart.context, want, want, dy, &masked);
+      apart.layer->backward(apart.context, x, want, masked, &want_dx);
+      fusion.layer->backward(fused.context, x, y, dy, &dx);
+      EXPECT_EQ(0, std::memcmp(dx.data(), want_dx.data(), dx.size() * sizeof(real)));
+      const auto got = fused.layer->parameters(), wanted = apart.layer->parameters();
+      for (std::size_t p = 0; p < got.size(); ++p)
+        EXPECT_EQ(0, std::memcmp(got[p]->grad.data(), wanted[p]->grad.data(),
+                                 got[p]->grad.size() * sizeof(real)));
+    }
+  }
 }
 
 TEST(BatchNorm2d, refuses_a_training_batch_of_one_value) {
