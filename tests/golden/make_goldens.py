@@ -203,6 +203,11 @@ def layer_cases():
 
     add("final sigmoid", (1, 1, 8), flatten, linear("fc", 1), {"type": "Sigmoid"}, batch=4, scale=4)
     add("final softmax", (1, 1, 8), flatten, linear("fc", 5), {"type": "Softmax"}, batch=4, scale=4)
+
+    excite = {"type": "SqueezeExcite", "name": "se", "squeeze_channels": 3}
+    add("squeeze_excite", (4, 5, 6), excite, flatten, batch=3, scale=3)
+    add("residual that ends in relu and squeeze_excite", (5, 4, 4),
+        residual([conv(out_channels=4, kernel_size=3, padding=1), {"type": "ReLU"}, excite]), flatten, linear("fc", 3))
     return cases
 
 
@@ -237,6 +242,18 @@ class Residual(nn.Module):
         return self.body(x) + (self.shortcut(x) if hasattr(self, "shortcut") else x)
 
 
+class SqueezeExcite(nn.Module):
+    """torchvision.ops.SqueezeExcitation, which needs no torchvision here."""
+
+    def __init__(self, input_channels, squeeze_channels):
+        super().__init__()
+        self.fc1 = nn.Conv2d(input_channels, squeeze_channels, 1)
+        self.fc2 = nn.Conv2d(squeeze_channels, input_channels, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.fc2(functional.relu(self.fc1(functional.adaptive_avg_pool2d(x, 1)))))
+
+
 def torch_modules(spec):
     """The spec as PyTorch modules, in order, with their names."""
     height, width, channels = spec["input"]
@@ -261,6 +278,8 @@ def modules_of(layers, x, name_of=lambda kind, index: str(index)):
             module = Normalize(layer["mean"], layer["std"])
         elif kind == "Residual":
             module = Residual(modules_of(layer["body"], x), modules_of(layer.get("shortcut", []), x))
+        elif kind == "SqueezeExcite":
+            module = SqueezeExcite(x.shape[1], **keys)
         elif kind == "Conv2d":
             module = nn.Conv2d(x.shape[1], **keys)
         elif kind == "Linear":

@@ -91,6 +91,7 @@ export function randomChain(seed) {
             ? [{ type: 'Residual', name: 'inner', body: [{ ...conv, out_channels: channels }, { type: 'Hardswish' }] }]
             : []),
           { type: 'BatchNorm2d', name: 'bn2' },
+          ...(chance(0.3) ? [{ type: 'SqueezeExcite', name: 'se', squeeze_channels: 2 }] : []),
         ],
         ...(channels !== c && {
           shortcut: [{ type: 'Conv2d', out_channels: channels, kernel_size: 1, stride }, { type: 'BatchNorm2d' }],
@@ -98,6 +99,7 @@ export function randomChain(seed) {
       });
       [h, w, c] = [Math.ceil(h / stride), Math.ceil(w / stride), channels];
     },
+    SqueezeExcite: () => add({ type: 'SqueezeExcite', squeeze_channels: whole(1, 6) }),
     ReLU6: () => add({ type: 'ReLU6' }),
     SiLU: () => add({ type: 'SiLU' }),
     Hardswish: () => add({ type: 'Hardswish' }),

@@ -66,6 +66,15 @@ class Residual(nn.Module):
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
+class SqueezeExcite(nn.Module):
+    def __init__(self, gate):
+        super().__init__()
+        self.fc1, self.fc2 = gate
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
+
+
 def draw(rng, shape, fan_in):
     bound = 1 / math.sqrt(fan_in)
     return torch.from_numpy((bound * (2 * rng.uniform(math.prod(shape)) - 1)).astype(np.float32).reshape(shape))
@@ -114,6 +123,11 @@ def make_layer(spec, shape, classes, rng):
         body, out = make_chain(spec["body"], shape, classes, rng)
         shortcut = make_chain(spec["shortcut"], shape, classes, rng)[0] if spec.get("shortcut") else None
         return Residual(body, shortcut), out
+    if kind == "SqueezeExcite":
+        only_keys(kind, spec, {"squeeze_channels"})
+        gate, _ = make_chain([{"type": "Conv2d", "out_channels": outputs, "kernel_size": 1} for outputs in (spec["squeeze_channels"], channels)],
+                             (channels, 1, 1), classes, rng)
+        return SqueezeExcite(gate), shape
     sys.exit(f"a {kind} is not one of the layers that this script knows")
 
 
