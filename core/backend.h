@@ -103,7 +103,8 @@ class Backend {
   virtual void relu_forward(std::size_t count, const real* x, real* y);
   virtual void relu_backward(std::size_t count, const real* y, const real* dy, real* dx);
 
-  /// BatchNorm2d's passes over some pixels, x and y [pixels, c], on the calling thread. What a channel has is an array of c.
+  /// Passes of BatchNorm2d and SqueezeExcite over some pixels, x and y [pixels, c], on the calling thread. What a channel has is an
+  /// array of c.
   struct ChannelNorm {
     const real* scale;  // y = x * scale + shift
     const real* shift;

@@ -1,7 +1,8 @@
 // torchvision.ops.SqueezeExcitation: each channel is scaled by a number in (0, 1) that follows from the means of all channels.
 // s = Sigmoid(fc2(ReLU(fc1(mean of each channel)))), y = x * s. https://arxiv.org/abs/1709.01507
-#include <algorithm>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "../chain.h"
 #include "../error.h"
@@ -15,19 +16,18 @@ namespace {
 
 class SqueezeExcite final : public Layer {
  public:
-  SqueezeExcite(LayerSpec& spec, const BuildContext& context) : channels_(context.input.c) {
+  SqueezeExcite(LayerSpec& spec, const BuildContext& context)
+      : channels_(context.input.c),
+        squeezed_(spec.integer("squeeze_channels", 1)),
+        ones_(static_cast<std::size_t>(channels_), 1),
+        zeros_(ones_.size(), 0) {
     BuildContext inside = context;
     inside.input = inside.flattened = {1, 1, 1, channels_};
-    const auto fc = [](const char* name, int out_channels) {
-      return Json{
-          {"type", "Conv2d"}, {"name", name}, {"out_channels", out_channels}, {"kernel_size", 1}};
-    };
-    squeezed_ = spec.integer("squeeze_channels", 1);
-    gate_ = std::make_unique<Chain>(
-        Json::array({fc("fc1", squeezed_), Json{{"type", "ReLU"}, {"name", "activation"}},
-                     fc("fc2", channels_),
-                     Json{{"type", "Sigmoid"}, {"name", "scale_activation"}}}),
-        inside, Chain::Output::kCallers);
+    const std::string fc = R"({"type": "Conv2d", "kernel_size": 1, "name": "fc)";
+    const Json layers =
+        Json::parse(text('[', fc, R"(1", "out_channels": )", squeezed_, R"(}, {"type": "ReLU"}, )",
+                         fc, R"(2", "out_channels": )", channels_, R"(}, {"type": "Sigmoid"}])"));
+    gate_ = std::make_unique<Chain>(layers, inside, Chain::Output::kCallers);
   }
 
   Shape output_shape(const Shape& in) const override { return in; }
@@ -63,53 +63,34 @@ class SqueezeExcite final : public Layer {
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
     means_.resize(vectors(x.shape().n));
     scales_.resize(means_.shape());
-    const real one = real(1) / static_cast<real>(pixels(x));
-    for_images(context, x, [&](std::size_t image, std::size_t values, std::size_t channels) {
-      const real* from = x.data() + image * values;
-      real* sum = means_.data() + image * channels;
-      std::fill_n(sum, channels, real(0));
-      for (std::size_t at = 0; at < values; at += channels) {
-        for (std::size_t c = 0; c < channels; ++c) sum[c] += from[at + c];
-      }
-      for (std::size_t c = 0; c < channels; ++c) sum[c] *= one;
+    for_images(context, x, [&](const Image& i) {
+      context.backend.norm_moments(i.pixels, channels_, x.data() + i.at, means_.data() + i.vector,
+                                   scales_.data() + i.vector);  // which are not there yet
     });
     gate_->forward(context, means_, &scales_);
-    for_images(context, x, [&](std::size_t image, std::size_t values, std::size_t channels) {
-      const real* from = x.data() + image * values;
-      const real* scale = scales_.data() + image * channels;
-      real* to = y.data() + image * values;
-      for (std::size_t at = 0; at < values; at += channels) {
-        for (std::size_t c = 0; c < channels; ++c) to[at + c] = from[at + c] * scale[c];
-      }
+    for_images(context, x, [&](const Image& i) {
+      context.backend.norm_forward({scales_.data() + i.vector, zeros_.data(), false}, i.pixels,
+                                   channels_, x.data() + i.at, y.data() + i.at);
     });
   }
 
   void backward(RunContext& context, const Tensor& x, const Tensor& /*y*/, const Tensor& dy,
                 Tensor* dx) override {
     d_scales_.resize(means_.shape());
-    for_images(context, x, [&](std::size_t image, std::size_t values, std::size_t channels) {
-      const real* from = x.data() + image * values;
-      const real* d = dy.data() + image * values;
-      real* sum = d_scales_.data() + image * channels;
-      std::fill_n(sum, channels, real(0));
-      for (std::size_t at = 0; at < values; at += channels) {
-        for (std::size_t c = 0; c < channels; ++c) sum[c] += from[at + c] * d[at + c];
-      }
+    d_means_.resize(means_.shape());
+    for_images(context, x, [&](const Image& i) {
+      context.backend.norm_sums({ones_.data(), zeros_.data(), false}, i.pixels, channels_,
+                                x.data() + i.at, dy.data() + i.at, ones_.data(), zeros_.data(),
+                                d_means_.data() + i.vector,  // which are not there yet
+                                d_scales_.data() + i.vector);
     });
-    if (dx != nullptr) d_means_.resize(means_.shape());
     gate_->backward(context, means_, &scales_, d_scales_, dx != nullptr ? &d_means_ : nullptr);
     if (dx == nullptr) return;
-    const real one = real(1) / static_cast<real>(pixels(x));
-    for_images(context, x, [&](std::size_t image, std::size_t values, std::size_t channels) {
-      const real* d = dy.data() + image * values;
-      const real* scale = scales_.data() + image * channels;
-      real* through_mean = d_means_.data() + image * channels;
-      real* to = dx->data() + image * values;
-      for (std::size_t c = 0; c < channels; ++c) through_mean[c] *= one;
-      for (std::size_t at = 0; at < values; at += channels) {
-        for (std::size_t c = 0; c < channels; ++c)
-          to[at + c] = d[at + c] * scale[c] + through_mean[c];
-      }
+    for_images(context, x, [&](const Image& i) {
+      real* through_mean = d_means_.data() + i.vector;
+      for (int c = 0; c < channels_; ++c) through_mean[c] /= static_cast<real>(i.pixels);
+      context.backend.norm_forward({scales_.data() + i.vector, through_mean, false}, i.pixels,
+                                   channels_, dy.data() + i.at, dx->data() + i.at);
     });
   }
 
@@ -119,20 +100,22 @@ class SqueezeExcite final : public Layer {
   }
 
  private:
+  /// One image of a batch: its pixels, where it starts in x, and where its channels do in means_ and the like.
+  struct Image {
+    std::size_t pixels, at, vector;
+  };
   Shape vectors(int n) const { return {n, 1, 1, channels_}; }
-  std::size_t pixels(const Tensor& x) const {
-    return x.shape().item() / static_cast<std::size_t>(channels_);
-  }
-  /// body(image, values of an image, channels), on all threads.
+  /// On all threads.
   template <class Body>
   void for_images(RunContext& context, const Tensor& x, const Body& body) const {
-    context.backend.pool().parallel_for(
-        static_cast<std::size_t>(x.shape().n), [&](std::size_t image) {
-          body(image, x.shape().item(), static_cast<std::size_t>(channels_));
-        });
+    const std::size_t values = x.shape().item(), channels = ones_.size();
+    context.backend.pool().parallel_for(static_cast<std::size_t>(x.shape().n), [&](std::size_t n) {
+      body(Image{values / channels, n * values, n * channels});
+    });
   }
 
-  int channels_, squeezed_ = 0;
+  int channels_, squeezed_;
+  std::vector<real> ones_, zeros_;
   std::unique_ptr<Chain> gate_;
   Tensor means_, scales_, d_means_, d_scales_;
 };
