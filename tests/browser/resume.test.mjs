@@ -146,6 +146,9 @@ test('a training that goes on with other kernels says so, and one with the same 
   await finished(page);
   await said.waitFor();
   assert.equal((await numbers(page)).length, epochs);
+  await page.reload();
+  await engineReady(page);
+  await said.waitFor();
   await close();
 });
 
