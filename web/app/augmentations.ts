@@ -1,6 +1,6 @@
 // How training images can be changed at random, in torchvision's words: enough to be other pictures, too little to be other things.
 import type { AugmentTransform } from '../engine/index';
-import type { AugmentationId } from './state';
+import type { AugmentationId } from './settings';
 
 interface Augmentation {
   readonly id: AugmentationId;

@@ -15,7 +15,7 @@ import pinholeSmallRecipe from '../../models/pinhole_small.recipe.json';
 import transfer from '../../models/transfer.json';
 import transferRecipe from '../../models/transfer.recipe.json';
 import type { AugmentTransform, InputSize, ModelOptions, ModelSpec } from '../engine/index';
-import type { ModelId, Settings } from './state';
+import type { ModelId, Settings } from './settings';
 
 export interface OfferedModel {
   readonly id: ModelId;

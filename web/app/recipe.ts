@@ -2,7 +2,7 @@
 import type { TrainSettings } from '../engine/index';
 import { transformsOf } from './augmentations';
 import { offeredModel } from './models';
-import type { Settings } from './state';
+import type { Settings } from './settings';
 
 /** Of the training of a model; whether and how it is validated is the caller's business. */
 export function trainSettings(chosen: Settings): TrainSettings {

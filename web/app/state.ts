@@ -4,6 +4,7 @@ import { computed, signal } from '@preact/signals';
 import type { Duplicates } from './advice/duplicates';
 import type { Answer } from './evaluation/answers';
 import type { Threshold } from './evaluation/threshold';
+import type { Settings } from './settings';
 import { suggestSettings } from './suggestions';
 
 /** A photo of the project. Its thumbnail, picture and pixels are in the store, under its id. */
@@ -83,45 +84,6 @@ export type EngineState =
   | { readonly status: 'failed'; readonly message: string };
 export const engineState = signal<EngineState>({ status: 'starting' });
 
-export type ModelId =
-  | 'transfer'
-  | 'fine_tune'
-  | 'pinhole_small'
-  | 'pinhole_medium'
-  | 'multiclass_cnn'
-  | 'binary_cnn'
-  | 'fashion_cnn'
-  | 'fashion_small'
-  | 'fashion_resnet';
-export type OptimizerName = 'adam' | 'adamw' | 'sgd';
-export type ScheduleName = 'constant' | 'cosine' | 'one_cycle';
-/** Ways to change training images at random (augmentations.ts). */
-export type AugmentationId = 'mirror' | 'crop' | 'nudge' | 'turn' | 'colour' | 'cover';
-
-export interface Settings {
-  readonly model: ModelId;
-  /** Pixels a side, or the size that the model is written for. */
-  readonly imageSize: number | 'model';
-  /** Classes with few images count as much as those with many. */
-  readonly balance: boolean;
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly learningRate: number;
-  readonly optimizer: OptimizerName;
-  readonly momentum: number;
-  readonly weightDecay: number;
-  readonly schedule: ScheduleName;
-  /** Epochs in which the learning rate rises; one-cycle has its own rise. */
-  readonly warmupEpochs: number;
-  readonly labelSmoothing: number;
-  readonly augmentations: readonly AugmentationId[];
-  /** So many looks of each image, computed once where layers are frozen; 0: a new one every epoch. */
-  readonly views: number;
-  /** Epochs without a better validation after which it ends; 0: none. */
-  readonly patience: number;
-  readonly validationSplit: number;
-  readonly seed: number;
-}
 /** What the user has set; everything else follows the images. */
 export const chosenSettings = signal<Partial<Settings>>({});
 /** What suits the images at hand, and the model. */

@@ -2,7 +2,7 @@
 import transferRecipe from '../../models/transfer.recipe.json';
 import { augmentationsOf } from './augmentations';
 import { offeredModel, type Recipe } from './models';
-import type { ModelId, OptimizerName, ScheduleName, Settings } from './state';
+import type { ModelId, OptimizerName, ScheduleName, Settings } from './settings';
 
 /**
  * `counts`: images of each class. Few images want many passes and small batches, so that there are enough steps to learn from; many

@@ -4,7 +4,8 @@ import { transformsOf } from '../augmentations';
 import { engine } from '../engine';
 import { imagesOf } from '../files/pixels';
 import { specFor } from '../models';
-import { augmentPreview, isBusy, type Photo, type Settings } from '../state';
+import type { Settings } from '../settings';
+import { augmentPreview, isBusy, type Photo } from '../state';
 import { messageOf, showError } from './errors';
 
 const looksShown = 6;

@@ -18,7 +18,7 @@ import {
 import { announce } from './announce';
 import { download } from './download';
 import { clearErrors, messageOf, showError } from './errors';
-import { modelToAsk } from './model';
+import { modelToAsk } from './modelInUse';
 
 let nextPredictionId = 1;
 let stopAsked = false;

@@ -5,7 +5,8 @@ import type { Pinhole } from '../../engine/index';
 import { transformsOf } from '../augmentations';
 import { engine } from '../engine';
 import { modelOptions, specFor } from '../models';
-import { classes, engineState, estimate, isBusy, photoCount, reading, settings, type Settings } from '../state';
+import type { Settings } from '../settings';
+import { classes, engineState, estimate, isBusy, photoCount, reading, settings } from '../state';
 import { messageOf } from './errors';
 import { obstacle } from './settings';
 

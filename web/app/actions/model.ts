@@ -1,33 +1,14 @@
-// The model that classifies: takes over the one just trained, opens files and saves them.
+// Takes over the model just trained, opens files and saves them.
 import type { Model, Pinhole } from '../../engine/index';
 import { engine } from '../engine';
 import { inputInWords } from '../models';
 import { keepModel, type Kept } from '../store/project';
-import { currentModel, isLent, type CurrentModel } from '../state';
+import { currentModel, type CurrentModel } from '../state';
 import { announce } from './announce';
 import { forgetPredictions } from './classify';
 import { clearErrors, messageOf, showError } from './errors';
 import { download } from './download';
-
-let model: Model | null = null;
-/** One that is still being trained. */
-let lent: Model | null = null;
-
-/** The model in use, for the actions that work with it. */
-export function modelInUse(): Model | null {
-  return model;
-}
-
-/** The model that pictures are shown to: the one in use; without one, the one in training as soon as it has an answer. */
-export function modelToAsk(): Model | null {
-  return model ?? lent;
-}
-
-/** Null: until here. */
-export function lendModel(training: Model | null): void {
-  lent = training;
-  isLent.value = training !== null && model === null;
-}
+import { modelInUse, useModel } from './modelInUse';
 
 /** `changes`: what becomes true of the project together with it, in one go. */
 export async function adoptModel(
@@ -47,8 +28,7 @@ export async function adoptModel(
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,
   };
-  const before = model;
-  model = next;
+  const before = useModel(next);
   forgetPredictions();
   await keepModel(next, { ...changes, currentModel: about });
   if (before && before !== next) await before.dispose();
@@ -56,7 +36,7 @@ export async function adoptModel(
 
 /** The same model in another engine; what the page shows of it stays. */
 export async function moveModelTo(pinhole: Pinhole, file: Uint8Array): Promise<void> {
-  model = await pinhole.loadModel(file);
+  useModel(await pinhole.loadModel(file));
 }
 
 /** What the file says of itself; nothing is taken for granted, because files come from anywhere. */
@@ -73,15 +53,13 @@ function share(of: unknown, key: string): number | null {
 
 /** By the same model in another file. What is shown of it is the caller's business. */
 export async function replaceModel(next: Model): Promise<void> {
-  const before = model;
-  model = next;
+  const before = useModel(next);
   await keepModel(next);
   if (before && before !== next) await before.dispose();
 }
 
 export async function forgetModel(): Promise<void> {
-  const before = model;
-  model = null;
+  const before = useModel(null);
   currentModel.value = null;
   forgetPredictions();
   await before?.dispose();
@@ -99,6 +77,7 @@ export async function openModel(file: File): Promise<void> {
 }
 
 export async function saveModel(): Promise<void> {
+  const model = modelInUse();
   if (!model || !currentModel.value) return;
   clearErrors('model');
   try {

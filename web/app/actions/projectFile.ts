@@ -1,5 +1,6 @@
 // Saves the whole project as one zip file, and opens it again: data, settings, curves, evaluation and model.
-import { hasImageExtension, type FoundFile } from '../files/folders';
+import { hasImageExtension } from '../files/folders';
+import type { FoundFile } from '../files/found';
 import { freeName, modelFile, projectFile, zipOf, type ZipEntry } from '../files/projectZip';
 import { Reader } from '../files/reader';
 import { filesInZip } from '../files/zip';
@@ -23,7 +24,8 @@ import { bringBack, keptNow, projectFormat, type Kept } from '../store/project';
 import { announce } from './announce';
 import { download } from './download';
 import { clearErrors, messageOf, showError } from './errors';
-import { adoptModel, modelInUse } from './model';
+import { adoptModel } from './model';
+import { modelInUse } from './modelInUse';
 import { newProject } from './project';
 
 /** project.json. Photos are named by their ids, as the evaluation names them. */

@@ -3,7 +3,8 @@ import { renamedModelFile } from '../files/safetensors';
 import { engine } from '../engine';
 import { currentModel, predictions, report } from '../state';
 import { showError, messageOf } from './errors';
-import { modelInUse, replaceModel } from './model';
+import { replaceModel } from './model';
+import { modelInUse } from './modelInUse';
 
 let before: Promise<void> = Promise.resolve();
 

@@ -1,6 +1,7 @@
 // The training settings and what makes them impossible.
 import { offeredModel } from '../models';
-import { chosenSettings, classes, settings, type AugmentationId, type Settings } from '../state';
+import type { AugmentationId, Settings } from '../settings';
+import { chosenSettings, classes, settings } from '../state';
 
 export function changeSettings(change: Partial<Settings>): void {
   chosenSettings.value = { ...chosenSettings.value, ...change };

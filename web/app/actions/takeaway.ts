@@ -5,7 +5,7 @@ import { currentModel, takingAway, torchSource } from '../state';
 import runtimeUrl from '../takeaway/runtime?worker&url';
 import { download } from './download';
 import { clearErrors, messageOf, showError } from './errors';
-import { modelInUse } from './model';
+import { modelInUse } from './modelInUse';
 
 /** One at a time; what goes wrong is said beside the buttons. */
 async function takeAway(what: string, work: () => Promise<void>): Promise<void> {

@@ -3,7 +3,8 @@ import { messageOf, clearErrors, showError } from './errors';
 import { engine, restartEngine } from '../engine';
 import { classifying, isBusy } from '../state';
 import { endEstimate } from './estimate';
-import { moveModelTo, modelInUse } from './model';
+import { moveModelTo } from './model';
+import { modelInUse } from './modelInUse';
 
 /** What this device offers, beyond which the engine gains nothing. */
 export function mostThreads(): number {

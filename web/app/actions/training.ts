@@ -10,6 +10,7 @@ import { wilson } from '../evaluation/interval';
 import { fitThreshold } from '../evaluation/threshold';
 import { modelOptions, specFor } from '../models';
 import { trainSettings } from '../recipe';
+import type { Settings } from '../settings';
 import {
   bestEpoch,
   classes,
@@ -34,14 +35,14 @@ import {
   type KeptTraining,
   type PhotoClass,
   type Report,
-  type Settings,
   type StepPoint,
 } from '../state';
 import { announce } from './announce';
 import { datasetOf, idsIn, photosIn, splitAgain, splitApart } from './dataset';
 import { clearErrors, messageOf, showError } from './errors';
 import { endEstimate } from './estimate';
-import { adoptModel, lendModel } from './model';
+import { adoptModel } from './model';
+import { lendModel } from './modelInUse';
 import { renameInModel } from './rename';
 import { obstacle } from './settings';
 

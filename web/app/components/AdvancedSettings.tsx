@@ -3,7 +3,8 @@ import type { JSX } from 'preact';
 import { changeSettings, problemWith, resetSettings, type NumberSetting } from '../actions/settings';
 import { mostThreads, setThreads } from '../actions/threads';
 import { offeredModel } from '../models';
-import { chosenSettings, engineState, isBusy, settings, type OptimizerName, type ScheduleName } from '../state';
+import type { OptimizerName, ScheduleName } from '../settings';
+import { chosenSettings, engineState, isBusy, settings } from '../state';
 import { AugmentationChoice } from './AugmentationChoice';
 import { ModelChoice } from './ModelChoice';
 

@@ -1,17 +1,8 @@
 // From what was dropped, picked or pasted to named groups of files: torchvision's ImageFolder rules, in the browser.
 // A folder's sub-folders are the classes; a folder without sub-folders is one class; names sort by code point, as Python sorts them.
 // A zip file counts as a folder of its name.
-import type { Credit } from '../state';
 import { arrived } from '../arrived';
-
-/** A file that is opened when its turn comes: thousands of them, or those of a zip, need not be in memory at once. */
-export interface FoundFile {
-  readonly name: string;
-  readonly open: () => Promise<Blob>;
-  readonly credit?: Credit;
-  /** Of a photo of a saved project. */
-  readonly id?: number;
-}
+import type { FoundFile, PlacedFile } from './found';
 
 /** Files of one class; `className` is null for files that were given without a folder. */
 export interface FileGroup {
@@ -38,12 +29,6 @@ export function hasImageExtension(name: string): boolean {
 
 export function isZip({ name }: { readonly name: string }): boolean {
   return name.toLowerCase().endsWith('.zip');
-}
-
-/** A file and where it was found: folders, then its name. */
-export interface PlacedFile {
-  readonly path: readonly string[];
-  readonly file: FoundFile;
 }
 
 const byCodePoint = (a: string, b: string): number => {

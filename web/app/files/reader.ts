@@ -6,7 +6,7 @@ import { engine, wasmUrl } from '../engine';
 import type { Photo } from '../state';
 import { newId } from '../store/ids';
 import { putPicture } from '../store/pictures';
-import type { FoundFile } from './folders';
+import type { FoundFile } from './found';
 import { largestFile, smallFile, type PhotoAnswer, type PhotoParts, type PhotoRequest } from './photo';
 
 /** More decoders than this wait for each other. */

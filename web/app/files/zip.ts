@@ -1,7 +1,7 @@
 // Looks into a zip file without reading all of it: the list of its files stands at its end, and each is unpacked when it is opened.
 // Nothing that the list says is believed without a bound: a small zip may claim, or hold, far more than fits here.
 import { Inflate } from 'fflate';
-import type { PlacedFile } from './folders';
+import type { PlacedFile } from './found';
 
 const mostFiles = 100_000;
 /** Of one unpacked file. */
