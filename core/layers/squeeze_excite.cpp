@@ -25,8 +25,9 @@ class SqueezeExcite final : public Layer {
     inside.input = inside.flattened = {1, 1, 1, channels_};
     const std::string fc = R"({"type": "Conv2d", "kernel_size": 1, "name": "fc)";
     const Json layers =
-        Json::parse(text('[', fc, R"(1", "out_channels": )", squeezed_, R"(}, {"type": "ReLU"}, )",
-                         fc, R"(2", "out_channels": )", channels_, R"(}, {"type": "Sigmoid"}])"));
+        parse_json(text('[', fc, R"(1", "out_channels": )", squeezed_, R"(}, {"type": "ReLU"}, )",
+                        fc, R"(2", "out_channels": )", channels_, R"(}, {"type": "Sigmoid"}])"),
+                   spec.where());
     gate_ = std::make_unique<Chain>(layers, inside, Chain::Output::kCallers);
   }
 
