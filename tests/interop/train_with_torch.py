@@ -4,6 +4,7 @@
 #   train_with_torch.py --data DIR-WITH-IDX-FILES --model fashion_small [--seed 0] [--epochs N] [--log FILE.jsonl]
 #   train_with_torch.py --model fashion_small --compare native_train     a short training of both, whose losses have to agree
 import argparse
+import copy
 import gzip
 import json
 import math
@@ -46,6 +47,12 @@ class Rng:
 
     def below(self, bound):
         return (((self.next() >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32)).astype(np.int64)
+
+    def alone(self, index):
+        """One of many side by side, which goes on by itself."""
+        one = copy.copy(self)
+        one.key = self.key[index]
+        return one
 
 
 def only_keys(what, value, known):
@@ -190,6 +197,24 @@ def shuffled(count, seed, epoch):
     return np.array(order)
 
 
+def erase(image, rng, transform):
+    """RandomErasing of one image, in place."""
+    only_keys("RandomErasing", transform, {"type", "p", "scale", "ratio"})
+    if rng.uniform() >= transform.get("p", 0.5):
+        return
+    height, width, _ = image.shape
+    least, most = transform.get("scale", (0.02, 0.33))
+    log_least, log_most = (math.log(ratio) for ratio in transform.get("ratio", (0.3, 3.3)))
+    for _ in range(10):
+        target = height * width * (least + (most - least) * rng.uniform())
+        ratio = math.exp(log_least + (log_most - log_least) * rng.uniform())
+        h, w = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+        if h < height and w < width:
+            top, left = rng.below(height - h + 1), rng.below(width - w + 1)
+            image[top : top + h, left : left + w] = 0
+            return
+
+
 def augmented(images, indices, transforms, seed, epoch):
     """uint8 [n, h, w, c] as core/augment.cpp changes them."""
     images = images.copy()
@@ -206,6 +231,9 @@ def augmented(images, indices, transforms, seed, epoch):
             padded = np.pad(images, sides, constant_values=transform.get("fill", 0))
             for i in range(count):
                 images[i] = padded[i, top[i] : top[i] + height, left[i] : left[i] + width]
+        elif transform["type"] == "RandomErasing" and transform is transforms[-1]:  # each image draws as often as it needs to
+            for i in range(count):
+                erase(images[i], rng.alone(i), transform)
         else:
             sys.exit(f"{transform} is not one of the transforms that this script knows")
     return images
