@@ -80,6 +80,7 @@ class SqueezeExcite final : public Layer {
     d_scales_.resize(means_.shape());
     d_means_.resize(means_.shape());
     for_images(context, x, [&](const Image& i) {
+      // With these, its second sum is that of dy * x.
       context.backend.norm_sums({ones_.data(), zeros_.data(), false}, i.pixels, channels_,
                                 x.data() + i.at, dy.data() + i.at, ones_.data(), zeros_.data(),
                                 d_means_.data() + i.vector,  // which are not there yet
