@@ -65,7 +65,13 @@ test(
     assert.deepEqual(Buffer.from(files['fishes/fish1.jpg']), readFileSync(path.join(samples, 'fishes/fish1.jpg')));
     assert.ok(files['tools_misc/cuttingTool (2).jpg']);
 
+    // In a page that has trained something else, of which nothing may be left.
     const again = await openPage(browser, server.url);
+    await again.page.getByLabel('Choose a folder').setInputFiles(photos.folder);
+    await again.page.getByText('18 images in 3 classes').waitFor();
+    await again.page.getByRole('button', { name: 'Train', exact: true }).click();
+    await again.page.getByRole('button', { name: 'Train again' }).waitFor({ timeout: 60_000 });
+    await again.page.getByText(/^First answer after/).waitFor();
     await again.page.getByLabel('Open a project file').setInputFiles(saved);
     await again.page.getByText('19 images in 3 classes').waitFor();
     await again.page.getByRole('region', { name: 'Class tools/misc' }).waitFor();
@@ -75,6 +81,7 @@ test(
     await again.page.getByRole('img', { name: /^Loss\. Training / }).waitFor();
     await again.page.getByText('Advanced', { exact: true }).click();
     assert.equal(await again.page.getByLabel('Epochs', { exact: true }).inputValue(), '4');
+    assert.equal(await again.page.getByText(/^First answer after/).count(), 0);
     await again.close();
 
     const folder = path.join(scratch, 'unpacked');

@@ -2,7 +2,7 @@
 import { batch } from '@preact/signals';
 import { engine } from '../engine';
 import * as state from '../state';
-import { clearStore, openStore } from '../store/project';
+import { bringBack, clearStore, nothingKept, openStore } from '../store/project';
 import { announce } from './announce';
 import { messageOf, showError } from './errors';
 import { adoptModel, forgetModel } from './model';
@@ -23,19 +23,13 @@ export async function openProject(): Promise<void> {
 export async function newProject(): Promise<void> {
   if (state.isBusy.value || state.reading.value) return;
   batch(() => {
-    state.classes.value = [];
+    bringBack(nothingKept);
     state.undoStack.value = [];
     state.dismissedChange.value = null;
     state.readReport.value = null;
-    state.chosenSettings.value = {};
-    state.history.value = { planned: 0, steps: [], epochs: [] };
-    state.bestEpoch.value = null;
     state.diverged.value = null;
-    state.report.value = null;
-    state.trainedOn.value = null;
+    state.firstAnswer.value = null;
     state.keptTraining.value = null;
-    state.crossValidation.value = null;
-    state.phase.value = 'idle';
   });
   try {
     await forgetModel();

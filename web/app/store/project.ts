@@ -41,7 +41,7 @@ const kept = {
 export type Kept = { readonly [Name in keyof typeof kept]: (typeof kept)[Name]['value'] };
 
 /** Of a page that has nothing yet. */
-const fresh = keptNow();
+export const nothingKept = keptNow();
 
 /** The lists of photos, which are long and change seldom, are a record of their own. */
 type Lists = Pick<Kept, 'classes' | 'trainedOn'>;
@@ -135,9 +135,8 @@ export function keptNow(): Kept {
 
 export function bringBack(saved: Kept): void {
   batch(() => {
-    // What earlier versions did not keep.
-    const whole = { ...fresh, ...saved };
-    for (const [name, one] of Object.entries(kept)) one.value = whole[name as keyof Kept];
+    // Earlier versions did not keep all of it.
+    for (const [name, one] of Object.entries(kept)) if (name in saved) one.value = saved[name as keyof Kept];
     if (!['finished', 'stopped'].includes(saved.phase)) state.phase.value = 'idle';
     if (saved.crossValidation?.running) state.crossValidation.value = null;
   });
