@@ -32,7 +32,7 @@ struct Options {
   std::string model, eval;
   std::vector<std::string> paths;
   int top = 1;
-  bool json = false;
+  bool json = false, csv = false;
   DecodeLimits limits;
   int threads = 0;
   std::string backend = "auto";
@@ -49,6 +49,9 @@ one line, "path: label probability", with --top K the K most probable labels.
 holds every class. With --eval instead of a PATH it prints one object: images, loss, accuracy, classes,
 confusion (rows: the true class), precision, recall, unreadable.
 
+--csv prints the page's table: file, label, probability, whether it reaches the model's own threshold
+("sure"; 0 where its training found none), and a column for each class.
+
 --eval takes what native_train --data takes: a folder with one sub-folder per class of the model, or
 one with IDX files (the t10k files are scored, the train files where there are no others).
 
@@ -60,6 +63,7 @@ Examples:
   native_classify --model pets.safetensors photo.jpg
   native_classify --model pets.safetensors --top 3 holiday/ cat.webp
   native_classify --model pets.safetensors --json holiday/ > labels.json
+  native_classify --model pets.safetensors --csv holiday/ > labels.csv
   native_classify --model pets.safetensors --eval photos-to-test)";
 
 void add_options(CLI::App& app, Options& options) {
@@ -74,7 +78,8 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(1, 1'000'000))
       ->capture_default_str()
       ->type_name("K");
-  app.add_flag("--json", options.json, "Print JSON");
+  auto* json = app.add_flag("--json", options.json, "Print JSON");
+  app.add_flag("--csv", options.csv, "Print comma-separated values")->excludes(json);
   app.add_option("--eval", options.eval, "Score the model on this folder of labelled images")
       ->type_name("DIR");
   std::vector<std::string> backends = backend_names();
@@ -181,6 +186,44 @@ Json to_json(const fs::path& path, std::span<const real> probabilities,
               {"probabilities", std::move(by_class)}};
 }
 
+/// A field of RFC 4180. A leading =, +, - or @ would be a formula to a spreadsheet: it gets a quote in front.
+std::string csv_field(std::string field) {
+  if (!field.empty() && std::string_view("=+-@\t\r").find(field[0]) != std::string_view::npos)
+    field.insert(0, 1, '\'');
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string quoted = "\"";
+  for (const char letter : field) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+  return quoted + '"';
+}
+
+void print_csv_head(const std::vector<std::string>& classes) {
+  std::cout << "file,label,probability,sure";
+  for (const std::string& name : classes) std::cout << ',' << csv_field(name);
+  std::cout << "\r\n";
+}
+
+/// Below it an answer is not sure: what the training found, or 0.
+double threshold_of(const ModelInfo& info) {
+  const Json found = info.training.value("calibration", Json::object());
+  const Json threshold = found.is_object() ? found.value("threshold", Json(0.0)) : Json(0.0);
+  return threshold.is_number() ? threshold.get<double>() : 0.0;
+}
+
+void print_csv(const fs::path& path, std::span<const real> probabilities, const ModelInfo& info) {
+  const std::vector<std::string>& classes = info.classes;
+  const auto best = std::max_element(probabilities.begin(), probabilities.end());
+  const auto number = [](real value) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, ",%.9g", static_cast<double>(value));
+    return std::string(digits);
+  };
+  std::cout << csv_field(path.string()) << ','
+            << csv_field(classes[static_cast<std::size_t>(best - probabilities.begin())])
+            << number(*best) << (static_cast<double>(*best) >= threshold_of(info) ? ",yes" : ",no");
+  for (const real probability : probabilities) std::cout << number(probability);
+  std::cout << "\r\n";
+}
+
 /// What one image came to: pixels at the model's input size, or why there are none.
 struct Decoded {
   std::vector<std::uint8_t> pixels;
@@ -210,6 +253,7 @@ void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
   const Stopwatch clock;
   bool first = true;
   if (options.json) std::cout << '[';
+  if (options.csv) print_csv_head(classes);
   for (std::size_t begin = 0; begin < images.size(); begin += kBatch) {
     const auto paths = std::span(images).subspan(begin, std::min(kBatch, images.size() - begin));
     const std::vector<Decoded> decoded =
@@ -236,6 +280,8 @@ void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
       const std::span<const real> row(probabilities.data() + i * classes.size(), classes.size());
       if (options.json) {
         std::cout << (first ? "\n" : ",\n") << json_line(to_json(paths[readable[i]], row, classes));
+      } else if (options.csv) {
+        print_csv(paths[readable[i]], row, loaded.info);
       } else {
         print_text(paths[readable[i]], row, classes, options.top);
       }
@@ -299,6 +345,10 @@ int main(int argc, char** argv) {
     }
     if (options.json && !options.paths.empty() && !options.eval.empty()) {
       print_error(kProgram, "--json prints one document: give a PATH or --eval DIR, not both");
+      return kExitUsage;
+    }
+    if (options.csv && !options.eval.empty()) {
+      print_error(kProgram, "--csv is a table of classified images: give PATHs, not --eval");
       return kExitUsage;
     }
     LoadedModel loaded = load_model(read_file(options.model),

@@ -1,8 +1,9 @@
-// native_export: a trained model as ONNX or as PyTorch source, and the proof that what was written answers as Pinhole does.
+// native_export: a trained model as ONNX, as PyTorch source or as a web page, and the proof that what was written answers as Pinhole does.
 #include <filesystem>
 #include <iostream>
 
 #include "arguments.h"
+#include "child_process.h"
 #include "error.h"
 #include "file.h"
 #include "model_file.h"
@@ -25,8 +26,8 @@ struct Options {
 };
 
 constexpr const char* kDescription =
-    "Writes a trained model as ONNX or as PyTorch source, and checks that it still answers the "
-    "same.\n";
+    "Writes a trained model as ONNX, as PyTorch source or as a web page, and checks that it still "
+    "answers the same.\n";
 
 constexpr const char* kFooter =
     R"(Formats:
@@ -36,6 +37,9 @@ constexpr const char* kFooter =
                    any size; resizing and scaling are inside.
   torch            A Python file: the nn.Module, transform(), load() and predict(path), with the weights
                    beside it as NAME.safetensors. It needs torch, numpy and Pillow, nothing of Pinhole.
+  html             One HTML file that classifies pictures and the camera, opened from a disk and without a
+                   network: model and engine are in it. Written by Node with the engine for browsers,
+                   which `npm run export` builds.
 
 Both ONNX forms are opset 18 (IR version 8). Their output "probabilities" is float [batch, classes], for a
 model with one output {1 - p, p}: the class is always the largest. The class names, in that order, are in
@@ -44,14 +48,16 @@ metadata_props under "classes".
 --verify runs the pictures of a folder through the written file and through Pinhole and writes what came of
 it to parity.json in the same folder: the largest difference of a probability and how many labels agree. It
 is an error when a probability differs by more than 0.0001. ONNX files are run by ONNX Runtime in Node
-(npm package onnxruntime-node; `npm run export` fetches it), Python files by python3.
+(npm package onnxruntime-node; `npm run export` fetches it), Python files by python3, HTML files by the
+WebAssembly that is in them.
 
 Exit code: 0 written (and verified), 1 error or answers that differ, 2 wrong usage.
 
 Examples:
   native_export --model pets.safetensors --format onnx
   native_export --model pets.safetensors --format onnx-classifier --out site/pets.onnx
-  native_export --model pets.safetensors --format torch --verify photos)";
+  native_export --model pets.safetensors --format torch --verify photos
+  native_export --model pets.safetensors --format html)";
 
 void add_options(CLI::App& app, Options& options) {
   app.footer(kFooter);
@@ -60,12 +66,13 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--model", options.model, "The trained model")
       ->required()
       ->type_name("FILE.safetensors");
-  app.add_option("--format", options.format, "onnx, onnx-classifier or torch")
+  app.add_option("--format", options.format, "onnx, onnx-classifier, torch or html")
       ->required()
-      ->check(one_of({"onnx", "onnx-classifier", "torch"}))
+      ->check(one_of({"onnx", "onnx-classifier", "torch", "html"}))
       ->type_name("NAME");
-  app.add_option("--out", options.out,
-                 "Where it is written (default: beside the model, with .onnx or .py at its end)")
+  app.add_option(
+         "--out", options.out,
+         "Where it is written (default: beside the model, with .onnx, .py or .html at its end)")
       ->type_name("FILE");
   app.add_option("--verify", options.verify, "Compare the answers on the pictures in this folder")
       ->type_name("DIR");
@@ -99,19 +106,43 @@ void write(const fs::path& path, std::span<const std::uint8_t> bytes) {
             << std::endl;
 }
 
+std::string extension_of(const std::string& format) {
+  return format == "torch" ? ".py" : format == "html" ? ".html" : ".onnx";
+}
+
+/// By the engine for browsers, in Node.
+std::vector<std::uint8_t> html_of(const std::string& model, const fs::path& out) {
+  const fs::path writer = script_above_program("scripts/export_html.mjs");
+  fs::path partial = out;
+  partial += ".part";
+  try {
+    ChildProcess({"node", writer.string(), model, partial.string()}).finish();
+    std::vector<std::uint8_t> bytes = read_file(partial);
+    fs::remove(partial);
+    return bytes;
+  } catch (...) {
+    std::error_code error;
+    fs::remove(partial, error);
+    throw;
+  }
+}
+
 int export_model(const Options& options) {
   const std::vector<std::uint8_t> file = read_file(options.model);
   LoadedModel loaded = load_model(file, make_backend("auto", 0), options.model);
   const bool torch = options.format == "torch";
-  const fs::path out = !options.out.empty()
-                           ? fs::path(options.out)
-                           : fs::path(options.model).replace_extension(torch ? ".py" : ".onnx");
+  const fs::path out =
+      !options.out.empty()
+          ? fs::path(options.out)
+          : fs::path(options.model).replace_extension(extension_of(options.format));
   check_can_write(out, loaded.model.parameter_count() * sizeof(float));
   if (torch) {
     const fs::path weights = fs::path(out).replace_extension(".safetensors");
     const std::string source = export_torch(loaded.model, loaded.info, weights.filename().string());
     write_weights(weights, file);
     write(out, bytes_of(source));
+  } else if (options.format == "html") {
+    write(out, html_of(options.model, out));
   } else {
     const OnnxForm form = options.format == "onnx" ? OnnxForm::kNetwork : OnnxForm::kClassifier;
     write(out, export_onnx(loaded.model, loaded.info, form));

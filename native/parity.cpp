@@ -51,12 +51,15 @@ struct Picture {
   std::vector<double> expected;
 };
 
-/// What runs ONNX files: scripts/run_onnx.mjs, given pictures on its standard input, each as the length of a header (uint32), the
+/// What runs ONNX and HTML files: scripts/run_onnx.mjs and run_html.mjs, given pictures on its standard input, each as the length of a header (uint32), the
 /// header {"type", "dims"} and the values.
-class OnnxRun {
+class NodeRun {
  public:
-  explicit OnnxRun(const fs::path& exported)
-      : child_({"node", runner().string(), exported.string()}) {}
+  NodeRun(const fs::path& exported, bool html)
+      : child_(
+            {"node",
+             script_above_program(html ? "scripts/run_html.mjs" : "scripts/run_onnx.mjs").string(),
+             exported.string()}) {}
 
   template <class T>
   void add(std::string_view type, const std::vector<std::size_t>& dims,
@@ -69,18 +72,11 @@ class OnnxRun {
   }
 
   Answers finish() {
-    const Json json = parse_json(child_.finish(), "the answer of ONNX Runtime");
+    const Json json = parse_json(child_.finish(), "the answer of what runs the file");
     return {json.at("runtime"), json.at("probabilities").get<std::vector<std::vector<double>>>()};
   }
 
  private:
-  static fs::path runner() {
-    const std::optional<fs::path> found = find_above_program("scripts/run_onnx.mjs");
-    if (!found)
-      throw Error("cannot verify: scripts/run_onnx.mjs is not in a folder above this program");
-    return *found;
-  }
-
   ChildProcess child_;
 };
 
@@ -185,10 +181,10 @@ Parity check_parity(LoadedModel& loaded, const fs::path& exported, const std::st
   Parity parity;
   parity.file = exported.filename().string();
   parity.format = format;
-  std::optional<OnnxRun> onnx;
+  std::optional<NodeRun> node;
   std::vector<Picture> pictures;
   const std::vector<fs::path> paths = find_pictures(folder, most);
-  if (format != "torch") onnx.emplace(exported);
+  if (format != "torch") node.emplace(exported, format == "html");
   const auto size = [](int value) { return static_cast<std::size_t>(value); };
   for (const fs::path& path : paths) {
     Image image;
@@ -208,16 +204,16 @@ Parity check_parity(LoadedModel& loaded, const fs::path& exported, const std::st
     const Tensor& probabilities = model.predict(x);
     pictures.push_back({path, std::vector<double>(probabilities.data(),
                                                   probabilities.data() + probabilities.size())});
-    if (onnx && format == "onnx") {
-      onnx->add("float32", {1, size(input.c), size(input.h), size(input.w)},
+    if (node && format == "onnx") {
+      node->add("float32", {1, size(input.c), size(input.h), size(input.w)},
                 to_nchw(pixels, input));
-    } else if (onnx && format == "onnx-classifier") {
-      onnx->add("uint8", {1, size(image.height), size(image.width), 3},
+    } else if (node) {
+      node->add("uint8", {1, size(image.height), size(image.width), 3},
                 to_input(image, image.height, image.width, 3));
     }
   }
   if (pictures.empty()) throw Error(text(folder.string(), ": none of its pictures can be read"));
-  compare(pictures, onnx ? onnx->finish() : run_torch(exported, pictures, loaded.info.classes),
+  compare(pictures, node ? node->finish() : run_torch(exported, pictures, loaded.info.classes),
           folder, parity);
   return parity;
 }

@@ -22,7 +22,7 @@ struct Parity {
   bool passed() const { return pictures > 0 && largest_difference <= kTolerance; }
 };
 
-/// Runs up to `most` pictures of `folder` through `exported` ("onnx", "onnx-classifier" or "torch") and through `model`.
+/// Runs up to `most` pictures of `folder` through `exported` ("onnx", "onnx-classifier", "torch" or "html") and through `model`.
 /// Throws Error when there are no pictures, or what runs the file is not installed or fails.
 Parity check_parity(LoadedModel& model, const std::filesystem::path& exported,
                     const std::string& format, const std::filesystem::path& folder,

@@ -180,12 +180,12 @@ fs::path find_pretrained(const std::string& name, const fs::path& spec) {
                    ".safetensors, which are not beside it; `npm run build` makes them"));
 }
 
-std::optional<fs::path> find_above_program(const fs::path& path) {
+fs::path script_above_program(const fs::path& path) {
   for (const fs::path& folder : program_folders()) {
     std::error_code error;
     if (fs::exists(folder / path, error)) return folder / path;
   }
-  return std::nullopt;
+  throw Error(text(path.string(), " is needed, but in no folder above this program"));
 }
 
 fs::path find_recipe(const std::string& name) {

@@ -50,8 +50,8 @@ std::filesystem::path find_model_spec(const std::string& name);
 /// The file of pretrained weights `name` that the spec at `spec` starts from: beside it, or in models/. Throws Error when there is none.
 std::filesystem::path find_pretrained(const std::string& name, const std::filesystem::path& spec);
 
-/// `path` beside the program or in a folder above it, where it is.
-std::optional<std::filesystem::path> find_above_program(const std::filesystem::path& path);
+/// `path` beside the program or in a folder above it: a script of the project's. Throws Error when it is in none.
+std::filesystem::path script_above_program(const std::filesystem::path& path);
 /// Where the recipe `name` is: a path, or the name of one in the models folder ("fashion_small" for fashion_small.recipe.json).
 std::filesystem::path find_recipe(const std::string& name);
 

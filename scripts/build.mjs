@@ -5,7 +5,8 @@
 //   tests   the native tests (not built unless named)
 //   wasm    build/wasm-<variant>/wasm/pinhole.{mjs,wasm}, copied for the page to web/public/wasm/<variant>/ (which the
 //           page sees as ./wasm/<variant>/) and for the package to build/pinhole/wasm/<variant>/
-//   engine  build/pinhole/: the package `pinhole` as plain ES modules with types (index.js, worker.js), for Node and browsers
+//   engine  build/pinhole/: the package `pinhole` as plain ES modules with types (index.js, worker.js; htmlRuntime.js is the script of
+//           the files that exportHtml() writes), for Node and browsers
 //   web     the page, by Vite with web/app/vite.config.ts
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -140,6 +141,17 @@ export async function buildEngine() {
     format: 'esm',
     target: 'es2022',
     sourcemap: true,
+    logLevel: 'warning',
+  });
+  // A script of its own, which exportHtml() puts into the files that it writes.
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['web/engine/takeaway/runtime.ts'],
+    outfile: 'build/pinhole/htmlRuntime.js',
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
     logLevel: 'warning',
   });
   await mustRun('npx', ['--no-install', 'tsc', '-p', 'tsconfig.engine.json']);

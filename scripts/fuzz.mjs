@@ -1,7 +1,7 @@
 // npm run fuzz -- [TARGET ...] [--minutes N | --seconds N]: builds the libFuzzer targets with clang and sanitizers, and runs each for
 // so long (default: a minute), two at a time. Inputs that reach new code are kept in build/fuzz/corpus, so that the next run goes on
 // from them; an input that is a finding is written to build/fuzz/findings, and `build/fuzz/tests/fuzz/fuzz_TARGET FILE` runs it again.
-// The parsers that are JavaScript, zip and tflite, get files damaged at random for so long; what fails names its seed.
+// The parsers that are JavaScript, zip, tflite and layers_model, get files damaged at random for so long; what fails names its seed.
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,7 +11,11 @@ import { Failure, heading, main, mustRun, root, run, setUp } from './lib.mjs';
 
 const targets = ['image', 'safetensors', 'training_state', 'spec', 'recipe', 'idx'];
 /** The parsers that are JavaScript, and their tests in tests/wasm/mutations.test.mjs. */
-const scripted = { zip: 'damaged zip files', tflite: 'damaged TFLite files' };
+const scripted = {
+  zip: 'damaged zip files',
+  tflite: 'damaged TFLite files',
+  layers_model: 'damaged Teachable Machine models',
+};
 const jsonInside = ['safetensors', 'training_state', 'spec', 'recipe'];
 const atOnce = 2;
 const folder = path.join(root, 'build/fuzz');

@@ -1,12 +1,11 @@
 // Runs an ONNX file with ONNX Runtime:  node scripts/run_onnx.mjs FILE.onnx < pictures > answers.json
 //
-// Pictures come on standard input, each as the length of a header (uint32, little-endian), the header as JSON
-// ({"type": "uint8" or "float32", "dims": [...]}) and the values. Out goes {"runtime", "probabilities": [[...], ...]}.
-// native_export --verify starts it.
+// Pictures come as pictures.mjs has them. Out goes {"runtime", "probabilities": [[...], ...]}. native_export --verify starts it.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { modules } from '../tests/bench/peers.mjs';
+import { readPictures } from './pictures.mjs';
 
 /** ONNX Runtime of the project, or the one that `npm run export` and the bench keep in the cache. */
 function loadRuntime() {
@@ -21,39 +20,6 @@ function loadRuntime() {
     }
   }
   throw new Error('onnxruntime-node is not installed (npm run export fetches it)');
-}
-
-/** The pieces of standard input, cut as asked. */
-async function* readPictures(stream) {
-  let rest = Buffer.alloc(0);
-  const chunks = stream[Symbol.asyncIterator]();
-  const take = async (size) => {
-    const parts = [rest];
-    let have = rest.length;
-    while (have < size) {
-      const { value, done } = await chunks.next();
-      if (done) {
-        if (have === 0) return undefined;
-        throw new Error('the input ends in the middle of a picture');
-      }
-      parts.push(value);
-      have += value.length;
-    }
-    const all = Buffer.concat(parts);
-    rest = all.subarray(size);
-    return all.subarray(0, size);
-  };
-  for (let length = await take(4); length; length = await take(4)) {
-    const { type, dims } = JSON.parse((await take(length.readUInt32LE())).toString());
-    const values = dims.reduce((product, size) => product * size, 1);
-    const bytes = await take(values * (type === 'float32' ? 4 : 1));
-    // A copy: the values must start where their type allows.
-    const data =
-      type === 'float32'
-        ? new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
-        : Uint8Array.from(bytes);
-    yield { type, dims, data };
-  }
 }
 
 try {

@@ -1,10 +1,14 @@
 // Classifying as a user does it: pasted pictures, many at once, the camera, and "not sure".
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
+import { zipSync } from 'fflate';
 import { serve } from '../../scripts/serve.mjs';
+import { png } from '../wasm/support.mjs';
 import {
+  assertClose,
   classify,
   dropOn,
   launch,
@@ -12,6 +16,7 @@ import {
   openPage,
   pasteOn,
   photoFolder,
+  root,
   samples,
   shownProbabilities,
 } from './page.mjs';
@@ -20,17 +25,19 @@ import { importSource } from './source.mjs';
 /** Of one test: a page that hangs fails by itself. */
 const limit = { timeout: 120_000 };
 
-let browser, server, photos;
+let browser, server, photos, scratch;
 
 before(async () => {
   [browser, server] = await Promise.all([launch({ camera: true }), serve({ port: 4275 })]);
   photos = photoFolder(['fishes', 'monuments', 'tools'], 12);
+  scratch = mkdtempSync(path.join(tmpdir(), 'pinhole-classify-'));
 });
 
 after(async () => {
   await browser?.close();
   await server?.close();
   photos?.remove();
+  if (scratch) rmSync(scratch, { recursive: true });
 });
 
 /** A page with a model trained for a moment; half of the images are held out. */
@@ -239,4 +246,58 @@ test('the heat map lies over the picture, and says where it is warm', limit, asy
   await box.uncheck();
   assert.equal(await page.getByRole('img', { name: /speaks for/ }).count(), 0);
   await close();
+});
+
+test('a model of Teachable Machine opens from its zip, dropped too, and from its three files', limit, async () => {
+  const folder = path.join(root, 'tests/golden/layers_models/v2');
+  const names = ['metadata.json', 'model.json', 'weights.bin'];
+  const files = names.map((name) => path.join(folder, name));
+  const zip = path.join(scratch, 'tm-my-image-model.zip');
+  writeFileSync(zip, zipSync(Object.fromEntries(names.map((name, i) => [name, readFileSync(files[i])]))));
+  const picture = path.join(scratch, 'golden.png');
+  const golden = JSON.parse(readFileSync(path.join(folder, 'golden.json'), 'utf8'));
+  const [bytes, answers] = [golden.pictures[1], golden.answers[1]];
+  writeFileSync(
+    picture,
+    png(16, 20, (x, y) => bytes.slice((y * 16 + x) * 3, (y * 16 + x) * 3 + 3)),
+  );
+  const expected = Object.fromEntries(['cat', 'Möwe', 'none of them'].map((label, c) => [label, answers[c]]));
+
+  const { page, close } = await openPage(browser, server.url);
+  const card = page.getByRole('region', { name: 'Model in use' });
+  await page.getByLabel('Open a model file').setInputFiles(zip);
+  await card.getByRole('heading', { name: 'tm-v2' }).waitFor();
+  await card.getByText(/Made with Teachable Machine, which looks at the middle square/).waitFor();
+  assertClose(await classify(page, picture), expected, 1e-5);
+
+  await page.getByLabel('Open a model file').setInputFiles(files.slice(0, 2));
+  await page.getByText(/^weights\.bin is missing; a model of Teachable Machine is/).waitFor();
+  assertClose(await classify(page, picture), expected, 1e-5, 'the model before is still in use');
+  await page.getByLabel('Open a model file').setInputFiles(files);
+  await page.getByText(/^weights\.bin is missing/).waitFor({ state: 'detached' });
+  assertClose(await classify(page, picture), expected, 1e-5);
+
+  // It is kept over a reload, the note with it, and saved as a file of ours.
+  await page.reload();
+  await card.getByText(/Made with Teachable Machine/).waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save the model', exact: true }).click(),
+  ]);
+  assert.equal(download.suggestedFilename(), 'tm-v2.safetensors');
+  await close();
+
+  // Dropped, before there is a model; and a zip of pictures is still pictures.
+  const second = await openPage(browser, server.url);
+  await dropOn(second.page, second.page.getByRole('heading', { name: 'No model yet' }), [zip]);
+  await second.page.getByRole('region', { name: 'Model in use' }).getByRole('heading', { name: 'tm-v2' }).waitFor();
+  const pictures = path.join(scratch, 'pictures.zip');
+  writeFileSync(pictures, zipSync({ 'some/golden.png': readFileSync(picture) }));
+  await dropOn(second.page, second.page.getByText('Drop pictures here, paste one, or'), [pictures]);
+  await second.page.getByRole('region', { name: 'Result' }).getByText('golden.png').first().waitFor();
+  assertClose(await shownProbabilities(second.page), expected, 1e-5);
+  writeFileSync(pictures, 'no zip');
+  await dropOn(second.page, second.page.getByText('Drop pictures here, paste one, or'), [pictures]);
+  await second.page.getByText('pictures.zip: this is no zip file, or it is incomplete').waitFor();
+  await second.close();
 });

@@ -115,7 +115,7 @@ test(
 );
 
 test('names that look like markup stay text in the HTML file and in the card', async () => {
-  const { htmlFile } = await importSource('web/app/takeaway/html.ts');
+  const { htmlFile } = await importSource('web/engine/takeaway/html.ts');
   const { modelCard } = await importSource('web/app/takeaway/card.ts');
   const name = '</script><img src=x onerror=alert(1)>|`\n# evil';
   const text = await htmlFile({

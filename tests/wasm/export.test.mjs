@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { installed } from '../bench/peers.mjs';
 import { exportCases, verifyExport } from '../interop/export_cases.mjs';
-import { load, run, runNative, tinySpec } from './support.mjs';
+import { load, photoFolder, run, runNative, tinySpec } from './support.mjs';
 
 // Before the first test: the runner starts while this file still waits.
 const runtime = installed('onnxruntime-node');
@@ -44,6 +44,21 @@ test('the module and native_export write the same files', async () => {
   );
   assert.equal(await model.exportTorch({ weights: 'tiny.safetensors' }), (await native('torch', 'tiny.py')).toString());
   assert.match(await model.exportTorch(), /model\.safetensors/);
+  assert.equal(await model.exportHtml(), (await native('html', 'tiny.html')).toString());
+});
+
+test('what is inside the HTML file gives the same answers', async () => {
+  const model = await pinhole.createModel(tinySpec(), { classes, seed: 5 });
+  const file = path.join(folder, 'page.safetensors');
+  writeFileSync(file, await model.save());
+  const args = ['--model', file, '--format', 'html', '--verify', photoFolder, '--pictures', '6'];
+  assert.match(
+    await runNative('native_export', args),
+    /equal {2}its WebAssembly and Pinhole on 6 pictures.* 6 of 6 labels agree/,
+  );
+  const html = await model.exportHtml({ title: 'A & B', about: 'About.', threshold: 0.7 });
+  assert.match(html, /<title>A &amp; B<\/title>/);
+  assert.match(html, /"threshold":0\.7/);
 });
 
 test('a form that does not exist is an Error', async () => {

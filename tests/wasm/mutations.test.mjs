@@ -100,6 +100,72 @@ test('5,000 damaged zip files each open, or say in our words why not', { timeout
   );
 });
 
+test(
+  '2,000 damaged Teachable Machine models each give a model, or say in our words why not',
+  { timeout },
+  async (t) => {
+    const { importTeachableMachine } = await importSource('web/engine/import/teachableMachine.ts');
+    const folder = path.join(root, 'tests/golden/layers_models');
+    const wholes = ['v1', 'v2'].map((name) =>
+      Object.fromEntries(
+        ['metadata.json', 'model.json', 'weights.bin'].map((file) => [
+          file,
+          new Uint8Array(readFileSync(path.join(folder, name, file))),
+        ]),
+      ),
+    );
+    const next = chance(t, 11);
+    const messages = new Set();
+    let accepted = 0;
+    let damages = 0;
+    /** JSON stays JSON, or nothing behind its parser would be reached: a number, a word or a bracket becomes another one. */
+    const changed = (bytes) => {
+      const words = new TextDecoder().decode(bytes).match(/"[^"]*"|-?[\d.]+|\w+|[^\w"]/g);
+      const pool = [
+        '0',
+        '-1',
+        '1e9',
+        '0.5',
+        'null',
+        'true',
+        '[]',
+        '{}',
+        '"same"',
+        '"valid"',
+        '"relu"',
+        '"Add"',
+        '"Model"',
+      ];
+      for (let count = 1 + Math.floor(3 * next()); count > 0; --count) {
+        const at = Math.floor(next() * words.length);
+        if (/^["\d-]|null|true|false/.test(words[at]))
+          words[at] = next() < 0.5 ? pool[Math.floor(next() * pool.length)] : words[Math.floor(next() * words.length)];
+      }
+      return new TextEncoder().encode(words.join(''));
+    };
+    for (const round of rounds(t, 2000)) {
+      damages = round + 1;
+      const files = { ...wholes[round % 2] };
+      const which = next() < 0.8 ? 'model.json' : ['metadata.json', 'weights.bin'][Math.floor(2 * next())];
+      files[which] = which !== 'weights.bin' && next() < 0.9 ? changed(files[which]) : damaged(files[which], next);
+      try {
+        const { spec, classes, weights } = await importTeachableMachine(files);
+        assert(classes.length >= 2 && spec.layers.length > 2 && weights.length > 100);
+        ++accepted;
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        assert.equal(error.constructor, Error, error.stack);
+        assert.match(error.message, /^[^\n]{10,400}$/);
+        messages.add(error.message.replace(/\d+/g, '#'));
+      }
+    }
+    assert(
+      accepted > damages / 20 && accepted < damages - 100 && messages.size >= 40,
+      JSON.stringify({ accepted, messages: [...messages] }),
+    );
+  },
+);
+
 test('600 damaged TFLite files each give weights, or say in our words why not', { timeout }, (t) => {
   const require = createRequire(import.meta.url);
   const folder = path.dirname(require.resolve('@mediapipe/objectron/package.json'));

@@ -280,6 +280,8 @@ export interface CurrentModel {
   readonly parameters: number;
   readonly origin: 'trained' | 'opened';
   readonly fileName: string;
+  /** From Teachable Machine; absent in what older versions kept. */
+  readonly isImported?: boolean;
   readonly validationAccuracy: number | null;
   /** From its training: below this probability it is not sure, and the temperature that makes probabilities honest. */
   readonly threshold: number;

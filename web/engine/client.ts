@@ -2,6 +2,7 @@
 // one back. Whatever has dispose() holds memory until dispose() is called (the garbage collector is a help, no promise).
 
 import { folderUrl, messageOf, startEngineWorker, type WorkerPort } from './environment.js';
+import type { TeachableMachineFiles } from './import/teachableMachine.js';
 import type { Calls, CallName, FromWorker, Handle, ModelCreated, Part, Progress, ToWorker } from './protocol.js';
 import type {
   AddOptions,
@@ -19,6 +20,7 @@ import type {
   FirstAnswerEvent,
   HeatMap,
   History,
+  HtmlOptions,
   ImageSource,
   InputSize,
   LoadOptions,
@@ -58,7 +60,10 @@ class Connection {
   private lastId = 0;
   private lost: string | undefined;
 
-  constructor(private readonly port: WorkerPort) {
+  constructor(
+    private readonly port: WorkerPort,
+    readonly wasmUrl: string,
+  ) {
     port.onMessage = (message) => {
       this.receive(message);
     };
@@ -163,7 +168,7 @@ export async function load(options: LoadOptions = {}): Promise<Pinhole> {
   // Kept apart from import.meta.url, so that bundlers do not take the folder for a file to copy.
   const here = import.meta.url;
   const wasmUrl = folderUrl(options.wasmUrl ?? new URL('wasm/', here));
-  const connection = new Connection(startEngineWorker());
+  const connection = new Connection(startEngineWorker(), wasmUrl);
   try {
     const info = await connection.call('load', { ...options, wasmUrl });
     return new Pinhole(connection, info);
@@ -208,6 +213,19 @@ export class Pinhole {
   /** A model from a .safetensors file that save(), native_train or PyTorch's side wrote. `name` starts error messages. */
   async loadModel(file: Uint8Array | ArrayBuffer | Blob, name = nameOf(file, 'the model file')): Promise<Model> {
     return new Model(this.connection, await this.connection.call('loadModel', { file, name }));
+  }
+
+  /**
+   * An image model that was exported from Teachable Machine (TensorFlow.js, "download"): its files by their names, metadata.json,
+   * model.json and weights.bin. It gives the same answers for square pictures; of others Teachable Machine saw the middle only,
+   * Pinhole sees the whole, brought to a square. Fails with a sentence that names a layer which Pinhole does not have.
+   */
+  async importTeachableMachine(files: TeachableMachineFiles): Promise<Model> {
+    const { importTeachableMachine } = await import('./import/teachableMachine.js');
+    const { spec, classes, weights, training } = await importTeachableMachine(files);
+    const model = await this.createModel(spec, { classes, pretrained: weights });
+    model.training = training;
+    return model;
   }
 
   /** One image as a model with this input sees it. Fails when it cannot be read. */
@@ -531,6 +549,13 @@ export class Model {
    */
   exportTorch(options: TorchOptions = {}): Promise<string> {
     return this.connection.call('exportTorch', { model: this.handle, weights: options.weights ?? 'model.safetensors' });
+  }
+
+  /** One HTML file that classifies pictures and the camera, from a disk and without a network: the model and the engine are in it. */
+  async exportHtml(options: HtmlOptions = {}): Promise<string> {
+    const here = import.meta.url; // kept apart, as in load()
+    const { exportHtml } = await import('./takeaway/exportHtml.js');
+    return exportHtml(this, this.connection.wasmUrl, here, options);
   }
 
   /** Frees its memory; a training that uses it keeps it until it ends. */

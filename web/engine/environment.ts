@@ -11,6 +11,7 @@ interface NodeModules {
   };
   'node:os': { availableParallelism(): number };
   'node:url': { pathToFileURL(path: string): URL };
+  'node:fs/promises': { readFile(path: URL): Promise<Uint8Array> };
 }
 
 interface NodePort {
@@ -32,7 +33,7 @@ interface NodeProcess {
 }
 
 /** Node's `process`; undefined in browsers. */
-const node: NodeProcess | undefined = (() => {
+export const node: NodeProcess | undefined = (() => {
   const { process } = globalThis as { process?: Partial<NodeProcess> & { type?: string } };
   // A page inside Electron is a browser that has a `process`.
   return process?.getBuiltinModule && process.type !== 'renderer' ? (process as NodeProcess) : undefined;

@@ -4,4 +4,5 @@
 export { load, rgbaOf, Dataset, Model, Pinhole } from './client.js';
 export { describeState } from './trainingState.js';
 export type { TrainingRun, TrainOptions } from './client.js';
+export type { TeachableMachineFiles } from './import/teachableMachine.js';
 export type * from './types.js';

@@ -379,6 +379,17 @@ export interface OnnxOptions {
   form?: OnnxForm;
 }
 
+export interface HtmlOptions {
+  /** Default: the model's name. */
+  title?: string;
+  /** A sentence below the title. Default: which classes it tells apart. */
+  about?: string;
+  /** Answers with a lower probability are called "not sure". Default: what its training found, or 0. */
+  threshold?: number;
+  /** Where the file's own script is: htmlRuntime.js, by default beside this module. */
+  runtimeUrl?: string | URL;
+}
+
 export interface TorchOptions {
   /** The name of the weights file beside the Python file. Default: 'model.safetensors'. */
   weights?: string;

@@ -3,7 +3,7 @@ import type { ImageSource, Model } from '../../engine/index';
 import { percent } from '../components/words';
 import { camera, openCamera, type CameraStream } from '../camera';
 import { csvOf } from '../evaluation/csv';
-import { filesOfTransfer } from '../files/folders';
+import type { FoundFiles } from '../files/folders';
 import {
   classifying,
   currentModel,
@@ -28,10 +28,14 @@ const keptPredictions = 10_000;
 /** So many are classified between two redraws. */
 const redrawEvery = 8;
 
-/** A drop, in which folders stand for the images in them. */
-export async function classifyDropped(transfer: DataTransfer): Promise<void> {
-  const found = (await filesOfTransfer(transfer)).groups.flatMap(({ files }) => files);
-  await classifyFiles(await Promise.all(found.map(async ({ name, open }) => new File([await open()], name))));
+/** What was found in a drop or a zip, where folders stand for the images in them. */
+export async function classifyFound(found: Promise<FoundFiles>): Promise<void> {
+  try {
+    const files = (await found).groups.flatMap((group) => group.files);
+    await classifyFiles(await Promise.all(files.map(async ({ name, open }) => new File([await open()], name))));
+  } catch (error) {
+    showError('classify', messageOf(error));
+  }
 }
 
 /** Pictures on the clipboard; false when there is none. */

@@ -1,4 +1,5 @@
 // Takes over the model just trained, opens files and saves them.
+import { arrived } from '../arrived';
 import type { Model, Pinhole } from '../../engine/index';
 import { engine } from '../engine';
 import { inputInWords } from '../models';
@@ -24,6 +25,7 @@ export async function adoptModel(
     parameters,
     origin,
     fileName,
+    isImported: next.training['imported_from'] !== undefined,
     validationAccuracy: share(next.training.validation, 'accuracy'),
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,
@@ -65,12 +67,14 @@ export async function forgetModel(): Promise<void> {
   await before?.dispose();
 }
 
-export async function openModel(file: File): Promise<void> {
+/** A .safetensors file, or what Teachable Machine gives: a zip, or the files in it. */
+export async function openModel(files: readonly File[]): Promise<void> {
   clearErrors('model');
   try {
-    const opened = await (await engine()).loadModel(file, file.name);
-    await adoptModel(opened, { origin: 'opened', fileName: file.name });
-    announce(`${opened.summary().name} opened. It knows ${opened.classes.join(', ')}.`);
+    const { openedModel } = await arrived(import('../files/openedModel'));
+    const { model, fileName } = await openedModel(await engine(), files);
+    await adoptModel(model, { origin: 'opened', fileName });
+    announce(`${model.summary().name} opened. It knows ${model.classes.join(', ')}.`);
   } catch (error) {
     showError('model', messageOf(error));
   }

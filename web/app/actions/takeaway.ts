@@ -2,7 +2,7 @@
 import { arrived } from '../arrived';
 import { percent } from '../components/words';
 import { currentModel, takingAway, torchSource } from '../state';
-import runtimeUrl from '../takeaway/runtime?worker&url';
+import runtimeUrl from '../../engine/takeaway/runtime?worker&url';
 import { download } from './download';
 import { clearErrors, messageOf, showError } from './errors';
 import { modelInUse } from './modelInUse';
@@ -26,34 +26,17 @@ function baseName(): string {
   return (currentModel.value?.fileName ?? 'model').replace(/\.safetensors$/i, '');
 }
 
-/** From this origin, or from what was kept for use without a network. */
-async function own(address: string): Promise<Response> {
-  const response = await fetch(new URL(address, document.baseURI));
-  if (!response.ok) throw new Error(`${address} was answered with ${response.status}`);
-  return response;
-}
-
 export function saveHtml(): Promise<void> {
   return takeAway('html', async () => {
     const model = modelInUse();
     const facts = currentModel.value;
     if (!model || !facts) return;
-    const [{ htmlFile }, file, glue, wasm, runtime] = await Promise.all([
-      arrived(import('../takeaway/html')),
-      model.save(),
-      own('./wasm/simd/pinhole.mjs').then((response) => response.text()),
-      own('./wasm/simd/pinhole.wasm').then((response) => response.arrayBuffer()),
-      own(runtimeUrl).then((response) => response.text()),
-    ]);
-    const text = await htmlFile({
-      name: facts.name,
+    // Asked for here, so that it is said as elsewhere when it does not come.
+    await arrived(import('../../engine/takeaway/exportHtml'));
+    const text = await model.exportHtml({
       about: `Tells ${facts.classes.join(', ')} apart.${facts.validationAccuracy === null ? '' : ` Validation accuracy ${percent(facts.validationAccuracy)}.`}`,
-      classes: facts.classes,
       threshold: facts.threshold,
-      model: file,
-      glue,
-      wasm: new Uint8Array(wasm),
-      runtime,
+      runtimeUrl: new URL(runtimeUrl, document.baseURI),
     });
     download(text, `${baseName()}.html`, 'text/html');
   });

@@ -1,9 +1,11 @@
 // Step 3: show the model a picture, many, or the camera; save it or open another.
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { arrived } from '../arrived';
 import { camera } from '../camera';
-import { classifyDropped, classifyFiles, classifyPasted, startCamera, stopClassifying } from '../actions/classify';
+import { classifyFiles, classifyFound, classifyPasted, startCamera, stopClassifying } from '../actions/classify';
 import { openModel } from '../actions/model';
+import { filesOfInput, filesOfTransfer, isZip } from '../files/folders';
 import { classes, classifying, currentModel, isLent, predictions } from '../state';
 import { DropZone } from './DropZone';
 import { FileButton } from './FileButton';
@@ -42,9 +44,19 @@ export function ClassifyPanel(): JSX.Element {
 }
 
 function dropped(transfer: DataTransfer): void {
-  const modelFile = Array.from(transfer.files).find(({ name }) => name.toLowerCase().endsWith('.safetensors'));
-  if (modelFile) void openModel(modelFile);
-  else void classifyDropped(transfer);
+  const files = Array.from(transfer.files);
+  const [first] = files;
+  if (files.some(({ name }) => /\.(safetensors|json)$/i.test(name))) void openModel(files);
+  else if (first && files.length === 1 && isZip(first)) void openZip(first);
+  else void classifyFound(filesOfTransfer(transfer));
+}
+
+/** A model of Teachable Machine, or pictures. */
+async function openZip(zip: File): Promise<void> {
+  const isModel = await arrived(import('../files/openedModel'))
+    .then(({ holdsModel }) => holdsModel(zip))
+    .catch(() => false); // why it cannot be read is said where its pictures are looked for
+  await (isModel ? openModel([zip]) : classifyFound(filesOfInput([zip])));
 }
 
 /** A picture that is pasted in this panel is classified; anywhere, when there are no classes that it could be meant for. */
@@ -67,7 +79,8 @@ function NoModel(): JSX.Element {
       <Icon name="sparkle" />
       <h3>No model yet</h3>
       <p class="soft">
-        Train one in step 2, or open one that was saved before, here or by native_train. It needs no photos to classify.
+        Train one in step 2, or open one: saved here or by native_train, or made with Teachable Machine. It needs no
+        photos to classify.
       </p>
       <OpenButton />
     </div>

@@ -10,11 +10,10 @@ export function OpenButton(): JSX.Element {
     <FileButton
       class="button--small"
       label="Open a model file"
-      accept=".safetensors"
+      accept=".safetensors,.zip,.json,.bin"
+      multiple
       disabled={isBusy.value}
-      onFiles={([file]) => {
-        if (file) void openModel(file);
-      }}
+      onFiles={(files) => void openModel(files)}
     >
       <Icon name="open" />
       Open a model

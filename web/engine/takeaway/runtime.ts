@@ -1,7 +1,7 @@
 // What runs in the self-contained HTML file: the core's plain SIMD build, which the file carries, and a page that classifies with it.
 // Nothing is fetched: the file's Content-Security-Policy forbids it. Built into one script; see html.ts for the document around it.
-import { decodeInBrowser, mostPixels } from '../../engine/browserImage';
-import type { Core, CoreBackend, CoreFactory, CoreImage, CoreModel } from '../../engine/core';
+import { decodeInBrowser, mostPixels } from '../browserImage.js';
+import type { Core, CoreBackend, CoreFactory, CoreImage, CoreModel } from '../core.js';
 
 declare global {
   /** The core's module, which a script before this one has left here. */
