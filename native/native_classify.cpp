@@ -187,7 +187,8 @@ Json to_json(const fs::path& path, std::span<const real> probabilities,
 }
 
 /// A field of RFC 4180. A leading =, +, - or @ would be a formula to a spreadsheet: it gets a quote in front.
-std::string csv_field(std::string field) {
+std::string csv_field(std::string_view text) {
+  std::string field = printable(text);
   if (!field.empty() && std::string_view("=+-@\t\r").find(field[0]) != std::string_view::npos)
     field.insert(0, 1, '\'');
   if (field.find_first_of(",\"\r\n") == std::string::npos) return field;

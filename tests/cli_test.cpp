@@ -22,6 +22,7 @@
 #include <thread>
 
 #include "json.h"
+#include "model_file.h"
 #include "rng.h"
 
 namespace pinhole {
@@ -1055,6 +1056,45 @@ TEST_F(CommandLine, json_holds_path_label_probability_and_all_probabilities) {
   }
   EXPECT_EQ(json[0].at("path"), "colours/blue/0.ppm");
   EXPECT_EQ(json[0].at("label"), "blue");
+}
+
+TEST_F(CommandLine, csv_is_a_table_with_a_column_for_each_class_and_no_formula) {
+  train_on_colours();
+  make_image("new/a.ppm", 200, 40, 40, 78);
+  make_image("new/b, \"c\" \x1b[31m.ppm", 40, 40, 200, 79);
+  fs::copy_file(path("new/a.ppm"), path("=1+1.ppm"));
+  const Result result = classify({"--model", "model.safetensors", "--csv", "new", "=1+1.ppm"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<std::string> lines = lines_of(result.out);
+  ASSERT_EQ(lines.size(), 4U) << result.out;
+  EXPECT_EQ(lines[0], "file,label,probability,sure,blue,green,red\r");
+  EXPECT_EQ(lines[1].rfind("new/a.ppm,red,", 0), 0U) << lines[1];
+  EXPECT_CONTAINS(lines[1], ",yes,");
+  EXPECT_EQ(lines[2].rfind("\"new/b, \"\"c\"\" ", 0), 0U) << lines[2];
+  EXPECT_EQ(lines[3].rfind("'=1+1.ppm,red,", 0), 0U) << lines[3];
+  EXPECT_EQ(result.out.find('\x1b'), std::string::npos);
+  const Json json =
+      Json::parse(classify({"--model", "model.safetensors", "--json", "new/a.ppm"}).out).at(0);
+  const std::string last = lines[1].substr(lines[1].rfind(',') + 1);
+  EXPECT_NEAR(std::stod(last), json.at("probabilities").at("red").get<double>(), 1e-6);
+  for (const char* other : {"--json", "--eval=colours"}) {
+    const Result wrong = classify({"--model", "model.safetensors", "--csv", other, "new"});
+    EXPECT_EQ(wrong.exit_code, 2) << other;
+    EXPECT_CONTAINS(wrong.err, "--csv");
+  }
+}
+
+TEST_F(CommandLine, a_table_says_what_is_below_the_threshold_of_the_training) {
+  train_on_colours();
+  const std::string model = file("model.safetensors");
+  make_image("new/a.ppm", 200, 40, 40, 78);
+  LoadedModel loaded =
+      load_model({reinterpret_cast<const std::uint8_t*>(model.data()), model.size()},
+                 make_backend("reference", 1), "model");
+  loaded.info.training["calibration"] = {{"threshold", 1.5}};
+  const std::vector<std::uint8_t> changed = save_model(loaded.model, loaded.info);
+  write_text(path("strict.safetensors"), std::string(changed.begin(), changed.end()));
+  EXPECT_CONTAINS(classify({"--model", "strict.safetensors", "--csv", "new"}).out, ",no,");
 }
 
 TEST_F(CommandLine, one_image_alone_gets_the_probabilities_it_gets_among_others) {

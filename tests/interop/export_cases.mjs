@@ -162,13 +162,14 @@ export async function* exportCases({ folder, chains, seed, models = undefined, p
   }
 }
 
-/** Exports with native_export --verify: what parity.json says, or what went wrong. */
-export async function verifyExport({ file, format, photos: most }) {
+/** Exports with native_export --verify: what parity.json says, or what went wrong. `runtime`: of ONNX. */
+export async function verifyExport({ file, format, photos: most, runtime = 'onnxruntime-node' }) {
   const out = file.replace('.safetensors', format === 'torch' ? '.py' : `.${format}`);
-  const { code, stderr } = await run(path.join(nativeFolder, 'native_export'), [
-    ...['--model', file, '--format', format, '--out', out],
-    ...['--verify', photoFolder, '--pictures', String(most)],
-  ]);
+  const { code, stderr } = await run(
+    path.join(nativeFolder, 'native_export'),
+    ['--model', file, '--format', format, '--out', out, '--verify', photoFolder, '--pictures', String(most)],
+    { env: { ...process.env, PINHOLE_ONNX_RUNTIME: runtime } },
+  );
   const parityFile = path.join(path.dirname(out), 'parity.json');
   let parity;
   try {

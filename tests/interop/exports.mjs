@@ -1,5 +1,6 @@
 // Exports against the programs that people run them with: every model of models/ and random chains of layers, as ONNX in both
-// forms (ONNX Runtime, and the onnx checker where a Python has it) and as PyTorch source, on the sample photos.
+// forms (ONNX Runtime for Node and for the web, and the onnx checker where a Python has it), as PyTorch source and as a web page, on
+// the sample photos.
 //
 //   npm run test:exports                        everything
 //   npm run test:exports -- --chains 5 --seed 7 --photos 10 --no-torch
@@ -32,13 +33,20 @@ main(async () => {
     },
   });
   await build('native', 'wasm', 'engine');
-  await fetchPeers(['onnxruntime-node']);
+  await fetchPeers(['onnxruntime-node', 'onnxruntime-web']);
   const checker = await findOnnxChecker();
   if (!checker) console.log('SKIPPED: no Python with the onnx package, so no checker (Debian: python3-onnx)');
-  const formats = ['onnx', 'onnx-classifier', ...(options['no-torch'] ? [] : ['torch'])];
+  const ways = [
+    { what: 'onnx', format: 'onnx' },
+    { what: 'onnx-classifier', format: 'onnx-classifier' },
+    { what: 'onnx, web', format: 'onnx', runtime: 'onnxruntime-web' },
+    { what: 'onnx-classifier, web', format: 'onnx-classifier', runtime: 'onnxruntime-web' },
+    ...(options['no-torch'] ? [] : [{ what: 'torch', format: 'torch' }]),
+    { what: 'html', format: 'html' },
+  ];
   const folder = mkdtempSync(path.join(tmpdir(), 'pinhole-exports-'));
   let failures = 0;
-  const worst = Object.fromEntries(formats.map((format) => [format, 0]));
+  const worst = Object.fromEntries(ways.map(({ what }) => [what, 0]));
   let labels = 0;
   let pictures = 0;
   try {
@@ -48,21 +56,21 @@ main(async () => {
       seed: Number(options.seed),
     })) {
       const answers = [];
-      for (const format of formats) {
-        const { parity, problem, out } = await verifyExport({ file, format, photos: Number(options.photos) });
+      for (const { what, format, runtime } of ways) {
+        const { parity, problem, out } = await verifyExport({ file, format, runtime, photos: Number(options.photos) });
         if (parity) {
-          worst[format] = Math.max(worst[format], parity.largest_difference ?? Infinity);
+          worst[what] = Math.max(worst[what], parity.largest_difference ?? Infinity);
           labels += parity.label_agreement * parity.pictures;
           pictures += parity.pictures;
         }
         let checked = '';
-        if (checker && format !== 'torch') {
+        if (checker && what === format && format.startsWith('onnx')) {
           const { code, stderr } = await run(checker, [path.join(root, 'tests/interop/check_onnx.py'), out]);
           checked = code === 0 ? ' checked' : ` CHECKER: ${stderr.trim().split('\n').at(-1)}`;
           failures += code === 0 ? 0 : 1;
         }
         failures += problem ? 1 : 0;
-        answers.push(`${format} ${problem ?? parity.largest_difference.toExponential(1)}${checked}`);
+        answers.push(`${what} ${problem ?? parity.largest_difference.toExponential(1)}${checked}`);
       }
       console.log(`${name.padEnd(18)} ${answers.join('   ')}`);
       if (answers.some((answer) => /differ|failed|CHECKER/i.test(answer))) console.log(JSON.stringify(spec));
