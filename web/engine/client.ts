@@ -555,7 +555,9 @@ export class Model {
   async exportHtml(options: HtmlOptions = {}): Promise<string> {
     const here = import.meta.url; // kept apart, as in load()
     const { exportHtml } = await import('./takeaway/exportHtml.js');
-    return exportHtml(this, this.connection.wasmUrl, here, options);
+    const { classes, training } = this;
+    const model = { name: this.summary_.name, classes, training, file: await this.save() };
+    return exportHtml(model, this.connection.wasmUrl, here, options);
   }
 
   /** Frees its memory; a training that uses it keeps it until it ends. */
