@@ -6,6 +6,7 @@
 #include <set>
 
 #include "error.h"
+#include "finite.h"
 #include "json.h"
 
 namespace pinhole {
@@ -337,6 +338,14 @@ void Chain::backward(const RunContext& context, const Tensor& x, const Tensor* y
     step.layer->backward(inside, in, out, last ? dy : step.dy, din);
     if (din == nullptr) break;  // nothing before this step is trained
   }
+}
+
+std::string Chain::first_not_finite(ThreadPool& pool) const {
+  for (const Step& step : plan(Pass::kTrain).steps) {
+    if (step.y_place.kept && step.y.size() > 0 && !all_finite(pool, step.y))
+      return text('[', step.layer->type, ' ', step.layer->name, ']');
+  }
+  return "";
 }
 
 std::pair<const Tensor*, const Tensor*> Chain::last_map() const {

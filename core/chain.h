@@ -51,6 +51,10 @@ class Chain {
   void backward(const RunContext& context, const Tensor& x, const Tensor* y, const Tensor& dy,
                 Tensor* dx, bool from_features = false);
 
+  /// After a forward of a kTrain pass: the first step that gave NaN or infinity, "[Linear fc]"; empty when none did. What frozen layers
+  /// gave is no longer there.
+  std::string first_not_finite(ThreadPool& pool) const;
+
   /// After forward and backward of a kExplain pass: the output of the last step that has a height and a width, and the loss's
   /// gradient by it. Null when there is none.
   std::pair<const Tensor*, const Tensor*> last_map() const;

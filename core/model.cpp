@@ -213,6 +213,10 @@ void Model::backward(const Tensor& x, const Tensor& dlogits, Tensor* dx) {
   impl_->chain.backward(*last, x, nullptr, dlogits, dx, impl_->last_from_features);
 }
 
+std::string Model::first_not_finite() const {
+  return impl_->chain.first_not_finite(impl_->backend->pool());
+}
+
 void Model::zero_grad() {
   for (Parameter* parameter : parameters()) parameter->zero_grad();
 }

@@ -53,6 +53,8 @@ class Model {
   /// input's gradient; when layers are frozen, only after kExplain.
   void backward(const Tensor& x, const Tensor& dlogits, Tensor* dx = nullptr);
   void zero_grad();
+  /// Right after a forward with kTrain: the first layer that gave NaN or infinity, "[Linear fc]"; empty when none did, or when it cannot be seen.
+  std::string first_not_finite() const;
 
   /// How many leading layers are frozen ("requires_grad": false), so that their output, the features of an image, never changes
   /// and may be kept; 0 when none is.

@@ -407,6 +407,11 @@ void copy_state(Model& model, const Safetensors& file, std::string_view what, bo
   for (const auto& [name, tensor] : file.tensors) got[name] = tensor.shape;
   if (const std::string diff = state_dict_diff(expected, order, got); !diff.empty())
     throw Error(text(what, " does not fit ", model.name(), ": ", diff));
+  for (const std::string& name : order) {
+    const std::vector<float>& values = file.tensors.at(name).values;
+    if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+      throw Error(text(what, ": ", name, " holds NaN or infinity"));
+  }
   for (Parameter* p : parameters) {
     const auto found = file.tensors.find(p->name);
     if (found == file.tensors.end()) continue;

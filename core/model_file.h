@@ -67,10 +67,11 @@ std::vector<std::uint8_t> save_model(Model& model, const ModelInfo& info);
 LoadedModel load_model(std::span<const std::uint8_t> bytes, std::shared_ptr<Backend> backend,
                        std::string_view what);
 
-/// Copies the tensors of a state_dict into `model` (`--init`). Throws Error listing missing, unexpected and misshapen tensors.
+/// Copies the tensors of a state_dict into `model` (`--init`). Throws Error listing missing, unexpected and misshapen tensors, or naming one
+/// that holds NaN or infinity.
 void load_state_dict(Model& model, const Safetensors& file, std::string_view what);
 /// Copies pretrained weights into `model`, which may have more than the file: a new head keeps its initial weights. Throws Error
-/// listing tensors that the model does not have, or has in another shape.
+/// listing tensors that the model does not have, or has in another shape, or naming one that holds NaN or infinity.
 void load_pretrained(Model& model, const Safetensors& file, std::string_view what);
 
 }  // namespace pinhole

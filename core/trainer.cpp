@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "error.h"
+#include "finite.h"
 #include "loss.h"
 #include "nearest_mean.h"
 
@@ -255,14 +256,15 @@ StepResult Trainer::step() {
                      {.labels = second_labels_, .share = share_});
   result.lr = learning_rate(options_.schedule, options_.optimizer.lr, progress_.step,
                             steps_per_epoch(), options_.epochs);
-  if (!std::isfinite(result.loss)) {
-    throw Error(text("the loss is not a finite number at step ", result.step, " (epoch ",
-                     result.epoch, "): the training diverged; try a smaller learning rate than ",
-                     result.lr));
-  }
+  if (!std::isfinite(result.loss)) throw diverged("the loss is not a finite number", result);
   model_.zero_grad();
   model_.backward(x_, dlogits_);
   const std::vector<Parameter*> parameters = model_.parameters();
+  for (const Parameter* p : parameters) {
+    // Before the weights are changed by it.
+    if (!p->grad_empty && !all_finite(model_.backend().pool(), p->grad))
+      throw diverged(text("the gradient of ", p->name, " is not finite"), result);
+  }
   if (options_.clip_grad_norm > 0) clip_grad_norm(parameters, options_.clip_grad_norm);
   optimizer_->lr = result.lr;
   optimizer_->step(model_.backend(), parameters);
@@ -277,6 +279,23 @@ StepResult Trainer::step() {
   progress_.correct += result.correct;
   result.end_of_epoch = progress_.position == order_.size();
   return result;
+}
+
+Error Trainer::diverged(std::string_view what, const StepResult& at) {
+  std::string where;
+  for (const Parameter* p : model_.state()) {
+    if (!all_finite(model_.backend().pool(), p->value)) {
+      where = text(p->name, " holds");
+      break;
+    }
+  }
+  if (where.empty()) {
+    where = model_.first_not_finite();
+    if (!where.empty()) where += " gives";
+  }
+  if (!where.empty()) where = ": " + where + " NaN or infinity";
+  return Error(text(what, " at step ", at.step, " (epoch ", at.epoch, ")", where,
+                    "; the training diverged, try a smaller learning rate than ", at.lr));
 }
 
 const Tensor& Trainer::forward(std::span<const std::uint32_t> indices, std::uint64_t number) {

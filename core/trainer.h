@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "augment.h"
 #include "dataset.h"
+#include "error.h"
 #include "feature_cache.h"
 #include "loss.h"
 #include "metrics.h"
@@ -134,6 +136,8 @@ class Trainer {
   int view() const;
   /// Fills x_ and labels_, and mixes them.
   const Tensor& forward(std::span<const std::uint32_t> indices, std::uint64_t number);
+  /// Says where NaN or infinity is, as far as it can be seen.
+  Error diverged(std::string_view what, const StepResult& at);
 
   Model& model_;
   const ImageDataset& data_;

@@ -434,6 +434,29 @@ TEST(ModelFile, StateDictThatDoesNotFitListsWhatIsMissingUnexpectedAndMisshapen)
       << "a refused state_dict must change nothing";
 }
 
+TEST(ModelFile, NaNAndInfinityAreRefusedWithTheTensorsName) {
+  const Json spec =
+      parse_json(R"({"format": "pinhole/1", "name": "linear", "input": [2, 3, 4], "layers": [
+    {"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": 2}]})",
+                 "spec");
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    Safetensors file;
+    file.tensors["fc.weight"] = {.shape = {2, 24}, .values = std::vector<float>(48, 0.5F)};
+    file.tensors["fc.bias"] = {.shape = {2}, .values = {0.25F, bad}};
+    Model model(spec, 2, make_backend("reference", 1));
+    for (const auto load : {load_state_dict, load_pretrained}) {
+      try {
+        load(model, file, "weights");
+        FAIL() << "expected an Error";
+      } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "weights: fc.bias holds NaN or infinity");
+      }
+      EXPECT_NE(model.parameters()[0]->value.data()[0], static_cast<real>(0.5));
+    }
+  }
+}
+
 TEST(ModelFile, TensorOfTheSameSizeButAnotherShapeIsRefused) {
   Model model = small_model();
   Safetensors file = read_safetensors(save_model(model, small_info()), "file");

@@ -301,6 +301,7 @@ TEST_P(Training, LossThatIsNotANumberStopsWithAnErrorThatNamesTheStep) {
   const std::string message = message_of([&] { trainer.step(); });
   EXPECT_SAYS(message, "step 3");
   EXPECT_SAYS(message, "finite");
+  EXPECT_SAYS(message, bias.name + " holds NaN");
 }
 
 TEST_P(Training, NaNInTheFirstLayersWeightsReachesTheLoss) {
@@ -314,8 +315,51 @@ TEST_P(Training, NaNInTheFirstLayersWeightsReachesTheLoss) {
     weight.value.data()[0] = std::numeric_limits<real>::quiet_NaN();
     weight.changed();
     Trainer trainer(model, data, {.optimizer = {}, .batch_size = 6});
-    EXPECT_SAYS(message_of([&] { trainer.step(); }), "finite");
+    EXPECT_SAYS(message_of([&] { trainer.step(); }), weight.name + " holds NaN");
   }
+}
+
+TEST_P(Training, AnOverflowIsSaidWithTheLayerThatItBeginsIn) {
+  const Json spec =
+      Json::parse(R"({"format": "pinhole/1", "name": "Over", "input": [6, 6, 3], "layers": [
+      {"type": "Conv2d", "name": "quiet", "out_channels": 4, "kernel_size": 1},
+      {"type": "Conv2d", "name": "loud", "out_channels": 4, "kernel_size": 3, "padding": 1},
+      {"type": "ReLU"}, {"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes"}]})");
+  const ImageDataset data = random_images(spec, 6, 3);
+  Model model(spec, 3, make_backend(GetParam(), 2));
+  for (Parameter* p : model.parameters()) {
+    if (p->name == "quiet.weight" || p->name == "loud.weight") {
+      p->value.fill(static_cast<real>(p->name == "quiet.weight" ? 1e20 : 1e25));
+      p->changed();
+    }
+  }
+  Trainer trainer(model, data, {.optimizer = {}, .batch_size = 6});
+  EXPECT_SAYS(message_of([&] { trainer.step(); }), "[Conv2d loud] gives NaN or infinity");
+}
+
+TEST_P(Training, AGradientThatOverflowsStopsBeforeTheWeightsAreChanged) {
+  const Json spec =
+      Json::parse(R"({"format": "pinhole/1", "name": "Steep", "input": [8, 8, 3], "layers": [
+      {"type": "Normalize", "mean": [0], "std": [1e-37]},
+      {"type": "Conv2d", "name": "conv", "out_channels": 4, "kernel_size": 1, "bias": false},
+      {"type": "Flatten"}, {"type": "Linear", "name": "fc", "out_features": "classes"}]})");
+  ImageDataset data(8, 8, 3, {"a", "b"});
+  for (int i = 0; i < 8; ++i) data.add(std::vector<std::uint8_t>(8 * 8 * 3, 255), 1 - i / 7);
+  Model model(spec, 2, make_backend(GetParam(), 2));
+  Parameter& conv = *model.parameters()[0];
+  Parameter& fc = *model.parameters()[1];
+  ASSERT_EQ(conv.name, "conv.weight");
+  conv.value.fill(static_cast<real>(1e-37));
+  fc.value.fill(0);
+  for (std::size_t i = 0; i < fc.value.size() / 2; ++i) fc.value.data()[i] = 5;  // of class a
+  conv.changed();
+  fc.changed();
+  const std::vector<real> before(conv.value.data(), conv.value.data() + conv.value.size());
+  Trainer trainer(model, data, {.optimizer = {.name = "sgd"}, .batch_size = 8});
+  const std::string message = message_of([&] { trainer.step(); });
+  EXPECT_SAYS(message, "the gradient of conv.weight is not finite at step 1");
+  EXPECT_SAYS(message, "learning rate");
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), conv.value.data()));
 }
 
 TEST_P(Training, AnAbsurdLearningRateEndsInAnErrorNotInANetworkOfNaNs) {
