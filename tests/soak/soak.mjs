@@ -32,10 +32,10 @@ const classes = ['fishes', 'monuments', 'renewable', 'tools'];
 /** Before the first minute that counts: the engine's code is compiled twice, and memory grows to what a round needs. */
 const warmUp = 60;
 const tolerance = { memory: 0.02, speed: 0.05 };
-/** Looks at the process in a minute: single ones differ by 6 %, as the browser's garbage comes and goes. */
+/** Looks at the process in a minute: single ones differ, as garbage comes and goes. */
 const looks = 6;
 /** Turns of the old session and the fresh one, of so many seconds. */
-const turns = { count: 8, seconds: 20 };
+const turns = { count: 5, seconds: 15 };
 
 function config(address) {
   const model = (name) => address('models', name);
@@ -70,7 +70,7 @@ function inNode() {
   const engine = address('soak', 'engine.mjs');
   const args = [...flags, path.join(folders.bench, 'engines/node.mjs'), engine, JSON.stringify(config(address))];
   const runner = processRunner(process.execPath, args);
-  return { ...runner, bytes: () => privateBytes(runner.pid) };
+  return { ...runner, bytes: () => Promise.resolve(privateBytes(runner.pid)) };
 }
 
 async function inChromium() {
@@ -85,7 +85,10 @@ async function inChromium() {
   const runner = pageRunner(launch, server.url, '../../soak/engine', config(address));
   return {
     ...runner,
-    bytes: () => Math.max(...renderers(mark).map(privateBytes)),
+    async bytes() {
+      await runner.collect();
+      return Math.max(...renderers(mark).map(privateBytes));
+    },
     async close() {
       await runner.close();
       server.close();
@@ -109,7 +112,7 @@ async function minute(runner) {
   const parts = [];
   for (let i = 0; i < looks; ++i) {
     const { rounds, seconds, memory } = await runner.ask({ op: 'soak', seconds: 60 / looks });
-    parts.push({ rounds, seconds, process: runner.bytes(), memory });
+    parts.push({ rounds, seconds, process: await runner.bytes(), memory });
   }
   const sum = (key) => parts.reduce((total, part) => total + part[key], 0);
   return { speed: sum('rounds') / sum('seconds'), process: sum('process') / looks, ...parts.at(-1).memory };
