@@ -111,20 +111,9 @@ std::string extension_of(const std::string& format) {
 }
 
 /// By the engine for browsers, in Node.
-std::vector<std::uint8_t> html_of(const std::string& model, const fs::path& out) {
-  const fs::path writer = script_above_program("scripts/export_html.mjs");
-  fs::path partial = out;
-  partial += ".part";
-  try {
-    ChildProcess({"node", writer.string(), model, partial.string()}).finish();
-    std::vector<std::uint8_t> bytes = read_file(partial);
-    fs::remove(partial);
-    return bytes;
-  } catch (...) {
-    std::error_code error;
-    fs::remove(partial, error);
-    throw;
-  }
+std::string export_html(const std::string& model) {
+  return ChildProcess({"node", script_above_program("scripts/export_html.mjs").string(), model})
+      .finish();
 }
 
 int export_model(const Options& options) {
@@ -142,7 +131,7 @@ int export_model(const Options& options) {
     write_weights(weights, file);
     write(out, bytes_of(source));
   } else if (options.format == "html") {
-    write(out, html_of(options.model, out));
+    write(out, bytes_of(export_html(options.model)));
   } else {
     const OnnxForm form = options.format == "onnx" ? OnnxForm::kNetwork : OnnxForm::kClassifier;
     write(out, export_onnx(loaded.model, loaded.info, form));

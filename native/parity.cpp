@@ -51,8 +51,8 @@ struct Picture {
   std::vector<double> expected;
 };
 
-/// What runs ONNX and HTML files: scripts/run_onnx.mjs and run_html.mjs, given pictures on its standard input, each as the length of a header (uint32), the
-/// header {"type", "dims"} and the values.
+/// What runs ONNX and HTML files: scripts/run_onnx.mjs or run_html.mjs, given pictures on its standard input, each as the length of
+/// a header (uint32), the header {"type", "dims"} and the values.
 class NodeRun {
  public:
   NodeRun(const fs::path& exported, bool html)

@@ -46,7 +46,7 @@ export function ClassifyPanel(): JSX.Element {
 function dropped(transfer: DataTransfer): void {
   const files = Array.from(transfer.files);
   const [first] = files;
-  if (files.some(({ name }) => /\.(safetensors|json)$/i.test(name))) void openModel(files);
+  if (files.some(({ name }) => /(\.safetensors|^model\.json)$/i.test(name))) void openModel(files);
   else if (first && files.length === 1 && isZip(first)) void openZip(first);
   else void classifyFound(filesOfTransfer(transfer));
 }
