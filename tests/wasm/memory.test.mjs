@@ -51,6 +51,23 @@ for (const variant of variants) {
   );
 }
 
+test('after tens of thousands of refused files there is still a stack', async () => {
+  await withEngine({ variant: 'simd', threads: 1 }, async (pinhole) => {
+    const count = 30_000; // about 50 bytes of a megabyte were lost with each
+    const data = await pinhole.createDataset({ classes, input: [8, 8, 3] });
+    const damaged = { image: new Uint8Array([0xff, 0xd8, 0xff, 0xe0, 0, 16]), label: 0 };
+    const { skipped } = await data.addMany(Array.from({ length: count }, () => damaged));
+    assert.equal(skipped.length, count);
+    for (let i = 0; i < count; i += 1000) {
+      const loads = Array.from({ length: 1000 }, () => pinhole.loadModel(new Uint8Array(1000)));
+      const ends = await Promise.allSettled(loads);
+      for (const { reason } of ends) assert.match(reason.message, /^the model file is not a safetensors file/);
+    }
+    await data.add(noiseImage(0, 1), 0);
+    assert.deepEqual(await data.counts(), [1, 0, 0]);
+  });
+});
+
 test('a large batch of photos goes through a frozen trunk in small parts', async () => {
   const spec = JSON.parse(readFileSync(new URL('../../models/transfer.json', import.meta.url), 'utf8'));
   delete spec.pretrained; // any weights take as much memory
