@@ -32,6 +32,9 @@ Image decode_image(std::span<const std::uint8_t> bytes, const DecodeLimits& limi
 /// Rotates and flips by an EXIF orientation, 1 to 8; any other value leaves the image as it is.
 Image apply_orientation(Image image, int orientation);
 
+/// The largest part in the middle that has the proportions height : width. Of an odd rest the last row or column is the one more.
+Image center_crop(const Image& image, int height, int width);
+
 /// Composites alpha on white, brings to `channels` (3 = RGB, 1 = grey as Pillow's convert("L")) and resizes to
 /// height x width with Pillow's antialiased bilinear filter (torchvision's Resize((height, width)) on a PIL image).
 /// Returns height * width * channels bytes, row-major, channels last.
@@ -41,5 +44,13 @@ std::vector<std::uint8_t> to_input(const Image& image, int height, int width, in
 std::vector<std::uint8_t> to_input(std::span<const std::uint8_t> pixels, int height_in,
                                    int width_in, int channels_in, int height, int width,
                                    int channels);
+
+/// What a model makes of a picture: its spec's "input" and "crop".
+struct Preparation {
+  int height = 0, width = 0, channels = 0;
+  bool center_crop = false;  ///< of the picture only center_crop is looked at
+};
+
+std::vector<std::uint8_t> to_input(const Image& image, const Preparation& preparation);
 
 }  // namespace pinhole

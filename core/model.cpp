@@ -37,12 +37,15 @@ void check_spec(const Json& spec) {
                      format == spec.end() ? "nothing" : format->dump()));
   }
   for (const auto& [key, value] : spec.items()) {
-    if (key != "format" && key != "name" && key != "input" && key != "layers" &&
+    if (key != "format" && key != "name" && key != "input" && key != "crop" && key != "layers" &&
         key != "pretrained") {
       throw Error(text("[model] unknown key \"", key,
-                       "\"; known are format, name, input, layers, pretrained"));
+                       "\"; known are format, name, input, crop, layers, pretrained"));
     }
   }
+  if (const auto crop = spec.find("crop");
+      crop != spec.end() && (!crop->is_string() || crop->get_ref<const std::string&>() != "center"))
+    throw Error(text("[model] \"crop\" expected \"center\", got ", crop->dump()));
   if (const auto name = spec.find("name"); name != spec.end() && !name->is_string()) {
     throw Error(text("[model] \"name\" expected a string, got ", name->dump()));
   }
@@ -174,6 +177,10 @@ std::string Model::name() const { return impl_->spec.value("name", "model"); }
 std::string Model::pretrained() const { return impl_->spec.value("pretrained", ""); }
 Backend& Model::backend() const { return *impl_->backend; }
 Shape Model::input_shape() const { return impl_->input; }
+Preparation Model::preparation() const {
+  const auto& [n, h, w, c] = impl_->input;
+  return {.height = h, .width = w, .channels = c, .center_crop = impl_->spec.contains("crop")};
+}
 int Model::outputs() const { return impl_->logits_shape.c; }
 LossKind Model::loss() const { return impl_->loss; }
 int Model::classes() const { return impl_->loss == LossKind::kBinaryCrossEntropy ? 2 : outputs(); }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "image.h"
 #include "layer.h"
 
 namespace pinhole {
@@ -32,6 +33,8 @@ class Model {
   Backend& backend() const;
   /// h, w, c of one image (n = 1).
   Shape input_shape() const;
+  /// How pictures become its input.
+  Preparation preparation() const;
   /// Values the network gives for one image: 1 for a binary model.
   int outputs() const;
   LossKind loss() const;

@@ -66,13 +66,14 @@ class Preprocessing {
   explicit Preprocessing(OnnxGraph& graph) : graph_(graph) {}
 
   /// RGB uint8 [n, h, w, 3] of any size -> float [n, channels, height, width] in [0, 1].
-  std::string run(std::string x, const Shape& input) {
+  std::string run(std::string x, const Preparation& input) {
+    if (input.center_crop) x = center_crop(x, input);
     const std::string shape = node("Shape", {x});
     x = node("Cast", {x}, {{"to", std::int64_t{kFloat}}});
-    if (input.c == 1) x = luma(x);
+    if (input.channels == 1) x = luma(x);
     x = node("Transpose", {x}, {{"perm", std::vector<std::int64_t>{0, 3, 1, 2}}});
     // Horizontally, then vertically, each to whole numbers: Pillow's order, and so its bytes.
-    const Weights columns = weights(shape, 2, input.w), rows = weights(shape, 1, input.h);
+    const Weights columns = weights(shape, 2, input.width), rows = weights(shape, 1, input.height);
     // One statement a node: arguments are evaluated in an order that compilers choose, and the file is to be the same from all.
     std::string high = node("MatMul", {x, columns.high});
     std::string low = node("MatMul", {x, columns.low});
@@ -90,13 +91,31 @@ class Preprocessing {
   };
   static constexpr double kUnits = 1 << 22, kLow = 1 << 11;
 
-  std::string node(std::string_view op, std::vector<std::string> inputs,
+  std::string node(std::string_view op, std::initializer_list<std::string_view> inputs,
                    const std::vector<OnnxAttribute>& attributes = {}) {
-    return graph_.node("preprocess", op, std::move(inputs), attributes);
+    return graph_.node("preprocess", op, {inputs.begin(), inputs.end()}, attributes);
   }
   template <class T>
   std::string number(T value) {
     return graph_.constant("preprocess", std::span<const T>(&value, 1), {});
+  }
+
+  std::string numbers(std::initializer_list<std::int64_t> values) {
+    return graph_.constant("preprocess", std::span<const std::int64_t>(values),
+                           {static_cast<std::int64_t>(values.size())});
+  }
+
+  /// image.h's, of [n, h, w, 3].
+  std::string center_crop(const std::string& x, const Preparation& input) {
+    const std::string size =
+        node("Shape", {x}, {{"start", std::int64_t{1}}, {"end", std::int64_t{3}}});
+    const std::string other = node("Gather", {size, numbers({1, 0})});
+    const std::string scaled = node("Mul", {other, numbers({input.height, input.width})});
+    const std::string largest = node("Div", {scaled, numbers({input.width, input.height})});
+    const std::string part = node("Max", {node("Min", {size, largest}), numbers({1})});
+    const std::string start = node("Div", {node("Sub", {size, part}), numbers({2})});
+    const std::string end = node("Add", {start, part});
+    return node("Slice", {x, start, end, numbers({1, 2})});
   }
 
   /// Pillow's convert("L"), exact in float: every sum is a whole number below 2^24.
@@ -281,7 +300,7 @@ std::vector<std::uint8_t> export_onnx(const Model& model, const ModelInfo& info,
         Dimensions{"batch", std::int64_t{shape.c}, std::int64_t{shape.h}, std::int64_t{shape.w}});
   } else {
     graph.input("image", kUint8, Dimensions{"batch", "height", "width", std::int64_t{3}});
-    x.name = Preprocessing(graph).run("image", shape);
+    x.name = Preprocessing(graph).run("image", model.preparation());
   }
   graph.rename(to_probabilities(graph, model, graph.chain(model.chain(), std::move(x))),
                "probabilities");

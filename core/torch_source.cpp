@@ -194,7 +194,7 @@ def transform(picture):
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")@GREY@
+    image = image.convert("RGB")@GREY@@CROP@
     image = image.resize((@WIDTH@, @HEIGHT@), Image.BILINEAR)
     pixels = np.array(image, dtype=np.uint8).reshape(@HEIGHT@, @WIDTH@, @CHANNELS@)
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
@@ -238,6 +238,13 @@ if __name__ == "__main__":
         found = predict(path)
         print(json.dumps({"path": path, "label": found[0][0], "probabilities": dict(found)}))
 )PY";
+
+/// center_crop in Pillow's words.
+constexpr std::string_view kCrop = R"PY(
+    width = max(1, min(image.width, image.height * @WIDTH@ // @HEIGHT@))
+    height = max(1, min(image.height, image.width * @HEIGHT@ // @WIDTH@))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    image = image.crop((left, top, left + width, top + height)))PY";
 
 }  // namespace
 
@@ -304,24 +311,28 @@ std::string export_torch(const Model& model, const ModelInfo& info, std::string_
   TorchSource source;
   std::vector<TorchSource::Entry> entries = source.chain(model.chain());
   if (!source.flat()) entries.push_back({.name = "", .expression = "nn.Flatten()"});
-  const Shape input = model.input_shape();
+  const Preparation input = model.preparation();
   const std::string name = class_name(model.name(), source.helpers());
   std::string helpers;
   for (const auto& [helper, code] : source.helpers()) helpers += code + "\n\n";
   const std::string module = module_class(name, entries);
   const bool ordered = (helpers + module).find("OrderedDict") != std::string::npos;
-  return filled(kFile, {{"@CHANNELS@", std::to_string(input.c)},
-                        {"@HEIGHT@", std::to_string(input.h)},
-                        {"@WIDTH@", std::to_string(input.w)},
-                        {"@GREY@", input.c == 1 ? ".convert(\"L\")" : ""},
-                        {"@PROBABILITIES@", probabilities_code(model)},
-                        {"@CLASS@", name},
-                        {"@HELPERS@", helpers},
-                        {"@MODULE@", module},
-                        {"@ORDERED_DICT@", ordered ? "from collections import OrderedDict\n" : ""},
-                        {"@WEIGHTS@", python_string(weights)},
-                        {"@CLASSES@", model_metadata(model, info).at("classes")},
-                        {"@TITLE@", docstring_text(model.name())}});
+  std::map<std::string_view, std::string> values{
+      {"@CHANNELS@", std::to_string(input.channels)},
+      {"@HEIGHT@", std::to_string(input.height)},
+      {"@WIDTH@", std::to_string(input.width)},
+      {"@CROP@", ""},
+      {"@GREY@", input.channels == 1 ? ".convert(\"L\")" : ""},
+      {"@PROBABILITIES@", probabilities_code(model)},
+      {"@CLASS@", name},
+      {"@HELPERS@", helpers},
+      {"@MODULE@", module},
+      {"@ORDERED_DICT@", ordered ? "from collections import OrderedDict\n" : ""},
+      {"@WEIGHTS@", python_string(weights)},
+      {"@CLASSES@", model_metadata(model, info).at("classes")},
+      {"@TITLE@", docstring_text(model.name())}};
+  if (input.center_crop) values.at("@CROP@") = filled(kCrop, values);
+  return filled(kFile, values);
 }
 
 }  // namespace pinhole

@@ -147,7 +147,8 @@ std::vector<std::string> idx_classes(const fs::path& folder) {
   return classes;
 }
 
-ImageDataset load_idx(const fs::path& folder, bool train, int height, int width, int channels) {
+ImageDataset load_idx(const fs::path& folder, bool train, const Preparation& preparation) {
+  const auto [height, width, channels, center_crop] = preparation;
   const std::string part = train ? "train" : "t10k";
   const fs::path labels_path = require_file(folder, part + "-labels-idx1-ubyte");
   const Images images = read_images(require_file(folder, part + "-images-idx3-ubyte"));
@@ -155,6 +156,11 @@ ImageDataset load_idx(const fs::path& folder, bool train, int height, int width,
   if (labels.size() != static_cast<std::size_t>(images.count)) {
     throw Error(text(labels_path.native(), ": holds ", labels.size(), " labels for the ",
                      images.count, " images of ", images.path.native()));
+  }
+
+  if (center_crop && images.height != images.width) {
+    throw Error(text(images.path.native(), ": holds images of ", images.height, 'x', images.width,
+                     "; for a model with \"crop\" expected square ones"));
   }
 
   std::vector<std::string> classes = idx_classes(folder);

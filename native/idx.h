@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dataset.h"
+#include "image.h"
 
 namespace pinhole {
 
@@ -18,10 +19,11 @@ bool has_idx_part(const std::filesystem::path& folder, bool train);
 /// What load_idx calls the classes, without reading an image.
 std::vector<std::string> idx_classes(const std::filesystem::path& folder);
 
-/// The training part (train-*) or the test part (t10k-*), brought to height x width x channels. The files name no classes:
+/// The training part (train-*) or the test part (t10k-*), brought to the size and channels of `preparation`. The files name no classes:
 /// they are "0", "1", ... to the largest label of the training part (of the test part when it stands alone).
-/// Throws Error "FILE: what is wrong": missing, not IDX, cut short, counts that disagree.
-ImageDataset load_idx(const std::filesystem::path& folder, bool train, int height, int width,
-                      int channels);
+/// Throws Error "FILE: what is wrong": missing, not IDX, cut short, counts that disagree,
+/// images that are not square for a model that looks at the middle square.
+ImageDataset load_idx(const std::filesystem::path& folder, bool train,
+                      const Preparation& preparation);
 
 }  // namespace pinhole

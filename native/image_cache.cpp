@@ -106,11 +106,6 @@ std::uint64_t content_of(const fs::path& path) noexcept {
   }
 }
 
-struct Preparation {
-  int height, width, channels;
-  DecodeLimits limits;
-};
-
 /// Decodes the samples of a folder in order, on threads of its own, a few images before the one that is asked for.
 class DecodeAhead {
  public:
@@ -119,9 +114,11 @@ class DecodeAhead {
     Signature signature;
   };
 
-  DecodeAhead(const ImageFolder& folder, const Preparation& preparation, int threads)
+  DecodeAhead(const ImageFolder& folder, const Preparation& preparation, const DecodeLimits& limits,
+              int threads)
       : folder_(folder),
         preparation_(preparation),
+        limits_(limits),
         slots_(static_cast<std::size_t>(threads) * kAhead) {
     for (int i = 0; i < threads; ++i)
       threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
@@ -152,8 +149,7 @@ class DecodeAhead {
       lock.unlock();
       const fs::path& path = folder_.samples[i].first;
       Sample sample{.decoded = {}, .signature = signature_of(path)};  // before it is read
-      sample.decoded = decode_sample(path, preparation_.height, preparation_.width,
-                                     preparation_.channels, preparation_.limits);
+      sample.decoded = decode_sample(path, preparation_, limits_);
       lock.lock();
       slots_[i % slots_.size()] = std::make_unique<Sample>(std::move(sample));
       decoded_.notify_one();
@@ -162,6 +158,7 @@ class DecodeAhead {
 
   const ImageFolder& folder_;
   const Preparation preparation_;
+  const DecodeLimits limits_;
   std::mutex mutex_;
   std::condition_variable decoded_;
   std::condition_variable_any room_;
@@ -227,8 +224,8 @@ void check_room(const fs::path& folder, std::uint64_t bytes) {
 class CachedFolder {
  public:
   CachedFolder(const ImageFolder& folder, const fs::path& root, const Preparation& preparation,
-               const ImageCache& cache)
-      : folder_(folder), preparation_(preparation), cache_(cache) {
+               const DecodeLimits& limits, const ImageCache& cache)
+      : folder_(folder), preparation_(preparation), limits_(limits), cache_(cache) {
     image_bytes_ =
         ImageDataset(preparation.height, preparation.width, preparation.channels, folder.classes)
             .image_bytes();
@@ -239,8 +236,9 @@ class CachedFolder {
     hash.add(real.native());
     for (const std::int64_t number :
          {std::int64_t{preparation.height}, std::int64_t{preparation.width},
-          std::int64_t{preparation.channels}, preparation.limits.max_pixels})
+          std::int64_t{preparation.channels}, limits.max_pixels})
       hash.add(static_cast<std::uint64_t>(number));
+    if (preparation.center_crop) hash.add("center crop");
     key_ = hash.value();
     path_ = cache.folder / text(real.filename().native(), '-', preparation.height, 'x',
                                 preparation.width, 'x', preparation.channels, '-', hash.digits(),
@@ -401,7 +399,7 @@ class CachedFolder {
     records_.assign(total, {});
     reasons_.clear();
     write_all(descriptor, std::vector<std::uint8_t>(kPixelsAt), part);
-    DecodeAhead decoder(folder_, preparation_, threads);
+    DecodeAhead decoder(folder_, preparation_, limits_, threads);
     for (std::size_t i = 0; i < total; ++i) {
       auto [sample, signature] = decoder.next();
       if (sample.failure) std::rethrow_exception(sample.failure);
@@ -458,6 +456,7 @@ class CachedFolder {
 
   const ImageFolder& folder_;
   const Preparation preparation_;
+  const DecodeLimits limits_;
   const ImageCache& cache_;
   std::uint64_t key_ = 0;
   std::size_t image_bytes_ = 0;
@@ -481,13 +480,12 @@ fs::path default_cache_folder() {
   return variable("HOME") / ".cache/pinhole/images";
 }
 
-CachedImages load_cached_image_folder(const ImageFolder& folder, const fs::path& root, int height,
-                                      int width, int channels, ThreadPool& pool, LoadReport& report,
-                                      const ImageCache& cache,
+CachedImages load_cached_image_folder(const ImageFolder& folder, const fs::path& root,
+                                      const Preparation& preparation, ThreadPool& pool,
+                                      LoadReport& report, const ImageCache& cache,
                                       const std::function<void(std::size_t, std::size_t)>& progress,
                                       const DecodeLimits& limits) {
-  return CachedFolder(folder, root, {height, width, channels, limits}, cache)
-      .load(pool, report, progress);
+  return CachedFolder(folder, root, preparation, limits, cache).load(pool, report, progress);
 }
 
 }  // namespace pinhole

@@ -28,13 +28,13 @@ struct CachedImages {
   std::string problem;  // why a cache that was there was made anew
 };
 
-/// As load_image_folder, with the images in a file in `cache.folder` that belongs to `root`, the size and the limits. What is in it is
+/// As load_image_folder, with the images in a file in `cache.folder` that belongs to `root`, the preparation and the limits. What is in it is
 /// used as long as the files of `folder` are those that were decoded: the same paths with the same sizes and times, or else with the
 /// same contents. Otherwise it is written anew, decoding ahead of the writing on threads of its own. Two programs that need the same file
 /// wait for each other. Throws Error as load_image_folder does, and when the file cannot be written, a full disk included.
 CachedImages load_cached_image_folder(
-    const ImageFolder& folder, const std::filesystem::path& root, int height, int width,
-    int channels, ThreadPool& pool, LoadReport& report, const ImageCache& cache,
+    const ImageFolder& folder, const std::filesystem::path& root, const Preparation& preparation,
+    ThreadPool& pool, LoadReport& report, const ImageCache& cache,
     const std::function<void(std::size_t done, std::size_t total)>& progress = {},
     const DecodeLimits& limits = {});
 

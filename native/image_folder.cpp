@@ -131,7 +131,7 @@ ImageFolder scan_image_folder(const fs::path& root) {
   return folder;
 }
 
-DecodedSample decode_sample(const fs::path& path, int height, int width, int channels,
+DecodedSample decode_sample(const fs::path& path, const Preparation& preparation,
                             const DecodeLimits& limits) noexcept {
   DecodedSample sample;
   try {
@@ -139,7 +139,7 @@ DecodedSample decode_sample(const fs::path& path, int height, int width, int cha
     Hash hash;
     hash.add(bytes);
     sample.content = hash.value();
-    sample.pixels = to_input(decode_any_image(bytes, limits), height, width, channels);
+    sample.pixels = to_input(decode_any_image(bytes, limits), preparation);
   } catch (const Error& error) {
     sample.reason = error.what();
     // The report has the path beside it.
@@ -176,10 +176,11 @@ void check_no_class_is_empty(const ImageFolder& folder, const ImageDataset& data
   }
 }
 
-ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
+ImageDataset load_image_folder(const ImageFolder& folder, const Preparation& preparation,
                                ThreadPool& pool, LoadReport& report, const LoadProgress& progress,
                                const DecodeLimits& limits) {
   const std::size_t total = folder.samples.size();
+  const auto [height, width, channels, center_crop] = preparation;
   check_images_fit_memory(total, height, width, channels);
   ImageDataset dataset(height, width, channels, folder.classes);
   dataset.reserve(total);
@@ -188,7 +189,7 @@ ImageDataset load_image_folder(const ImageFolder& folder, int height, int width,
   for (std::size_t begin = 0; begin < total; begin += block) {
     const std::size_t count = std::min(block, total - begin);
     pool.parallel_for(count, [&](std::size_t i) {
-      slots[i] = decode_sample(folder.samples[begin + i].first, height, width, channels, limits);
+      slots[i] = decode_sample(folder.samples[begin + i].first, preparation, limits);
     });
     for (std::size_t i = 0; i < count; ++i) {
       const auto& [path, label] = folder.samples[begin + i];

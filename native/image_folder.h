@@ -46,7 +46,7 @@ struct DecodedSample {
 };
 
 /// Never throws.
-DecodedSample decode_sample(const std::filesystem::path& path, int height, int width, int channels,
+DecodedSample decode_sample(const std::filesystem::path& path, const Preparation& preparation,
                             const DecodeLimits& limits) noexcept;
 
 /// Throws Error naming the classes of `folder` of which `dataset` has no image, with the first reason.
@@ -59,7 +59,7 @@ using LoadProgress = std::function<bool(std::size_t done, std::size_t total)>;
 /// Decodes and resizes all samples on all threads, in the order of `samples`; memory holds the images at the model's size
 /// and, besides, one decoded photo a thread. A file that cannot be read is skipped and listed in `report`.
 /// Throws Error when a class is left with no image (named), or when the images cannot fit into the memory that is free. After a cancel what was loaded so far is returned.
-ImageDataset load_image_folder(const ImageFolder& folder, int height, int width, int channels,
+ImageDataset load_image_folder(const ImageFolder& folder, const Preparation& preparation,
                                ThreadPool& pool, LoadReport& report,
                                const LoadProgress& progress = {}, const DecodeLimits& limits = {});
 

@@ -51,12 +51,11 @@ LabelledFolder scan_labelled_folder(const std::filesystem::path& path) {
   return folder;
 }
 
-LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
-                                ThreadPool& pool, std::string_view program,
-                                const DecodeLimits& limits,
+LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part,
+                                const Preparation& preparation, ThreadPool& pool,
+                                std::string_view program, const DecodeLimits& limits,
                                 const std::optional<ImageCache>& cache) {
-  if (folder.idx)
-    return {.images = load_idx(folder.path, part == IdxPart::kTrain, input.h, input.w, input.c)};
+  if (folder.idx) return {.images = load_idx(folder.path, part == IdxPart::kTrain, preparation)};
   ProgressLine line;
   const Stopwatch clock;
   LoadReport report;
@@ -70,8 +69,8 @@ LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, cons
     return true;
   };
   if (cache) {
-    CachedImages cached = load_cached_image_folder(folder.images, folder.path, input.h, input.w,
-                                                   input.c, pool, report, *cache, show, limits);
+    CachedImages cached = load_cached_image_folder(folder.images, folder.path, preparation, pool,
+                                                   report, *cache, show, limits);
     line.clear();
     if (!cached.problem.empty())
       std::cerr << program << ": made " << printable(cached.file)
@@ -79,8 +78,7 @@ LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, cons
     report_unreadable(report, program);
     return {.images = std::move(cached.images), .unreadable = report.skipped.size()};
   }
-  ImageDataset images =
-      load_image_folder(folder.images, input.h, input.w, input.c, pool, report, show, limits);
+  ImageDataset images = load_image_folder(folder.images, preparation, pool, report, show, limits);
   line.clear();
   report_unreadable(report, program);
   return {.images = std::move(images), .unreadable = report.skipped.size()};

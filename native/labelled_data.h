@@ -38,9 +38,9 @@ struct LoadedData {
 /// Decodes everything to the model's input size, with a progress line; files that cannot be read are named on standard error.
 /// Throws Error when a class has no readable image. `part` matters for IDX only.
 /// With `cache` the images of a folder are held in its file; IDX files are read whole.
-LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part, const Shape& input,
-                                ThreadPool& pool, std::string_view program,
-                                const DecodeLimits& limits = {},
+LoadedData load_labelled_folder(const LabelledFolder& folder, IdxPart part,
+                                const Preparation& preparation, ThreadPool& pool,
+                                std::string_view program, const DecodeLimits& limits = {},
                                 const std::optional<ImageCache>& cache = {});
 
 /// Throws Error unless both have the same class names; then the labels of `folder` are numbered in the order of `classes`.

@@ -231,12 +231,12 @@ struct Decoded {
   std::string problem;
 };
 
-std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& input,
+std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Preparation& input,
                                   ThreadPool& pool, const DecodeLimits& limits) {
   std::vector<Decoded> decoded(paths.size());
   pool.parallel_for(paths.size(), [&](std::size_t i) {
     try {
-      decoded[i].pixels = to_input(decode_file(paths[i], limits), input.h, input.w, input.c);
+      decoded[i].pixels = to_input(decode_file(paths[i], limits), input);
     } catch (const std::exception& error) {
       decoded[i].problem = error.what();
     }
@@ -247,7 +247,7 @@ std::vector<Decoded> decode_batch(std::span<const fs::path> paths, const Shape& 
 void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
   Model& model = loaded.model;
   const std::vector<std::string>& classes = loaded.info.classes;
-  const Shape input = model.input_shape();
+  const Preparation input = model.preparation();
   const std::vector<fs::path> images = find_images(options.paths, failures);
   // Labels on a terminal show the progress themselves.
   ProgressLine line(isatty(STDOUT_FILENO) == 0);
@@ -259,7 +259,7 @@ void classify(const Options& options, LoadedModel& loaded, Failures& failures) {
     const auto paths = std::span(images).subspan(begin, std::min(kBatch, images.size() - begin));
     const std::vector<Decoded> decoded =
         decode_batch(paths, input, model.backend().pool(), options.limits);
-    ImageDataset batch(input.h, input.w, input.c, classes);
+    ImageDataset batch(input.height, input.width, input.channels, classes);
     std::vector<std::size_t> readable;
     for (std::size_t i = 0; i < paths.size(); ++i) {
       if (decoded[i].problem.empty()) {
@@ -306,7 +306,7 @@ void evaluate_folder(const Options& options, LoadedModel& loaded, Failures& fail
   match_classes(folder, loaded.info.classes, "the model " + options.model);
   const IdxPart part =
       folder.idx && !has_idx_part(folder.path, false) ? IdxPart::kTrain : IdxPart::kTest;
-  LoadedData data = load_labelled_folder(folder, part, model.input_shape(), model.backend().pool(),
+  LoadedData data = load_labelled_folder(folder, part, model.preparation(), model.backend().pool(),
                                          kProgram, options.limits);
   Evaluation evaluation(model, data.images, static_cast<int>(kBatch));
   {

@@ -327,7 +327,7 @@ void check_classes_fit(const Model& model, const LabelledFolder& folder) {
 
 Data load_data(const Options& options, const LabelledFolder& folder,
                std::optional<LabelledFolder>& val_folder, const Model& model) {
-  const Shape input = model.input_shape();
+  const Preparation input = model.preparation();
   ThreadPool& pool = model.backend().pool();
   const bool own_test_part =
       folder.idx && options.val.empty() && !options.val_split && has_idx_part(folder.path, false);

@@ -194,7 +194,7 @@ Parity check_parity(LoadedModel& loaded, const fs::path& exported, const std::st
       ++parity.unreadable;
       continue;
     }
-    const std::vector<std::uint8_t> pixels = to_input(image, input.h, input.w, input.c);
+    const std::vector<std::uint8_t> pixels = to_input(image, model.preparation());
     ImageDataset data(input.h, input.w, input.c, loaded.info.classes);
     data.add(pixels, 0);
     Tensor x;

@@ -13,7 +13,7 @@ Makes a Pinhole model of an image model that was exported from Teachable Machine
 the folder with metadata.json, model.json and weights.bin. The model goes to FILE (default: PATH with .safetensors at its end), and
 everything takes it: npm run classify, npm run export, the page.
 
-It gives Teachable Machine's own answers for square pictures. Of others Teachable Machine sees the middle square, Pinhole the whole.`;
+It gives Teachable Machine's own answers: as there, only the middle square of a picture is looked at.`;
 
 const largest = 256 << 20;
 

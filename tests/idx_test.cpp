@@ -48,7 +48,7 @@ void write_part(const TemporaryFolder& folder, const std::string& part, std::str
 
 std::string refusal(const TemporaryFolder& folder, bool train = true) {
   try {
-    load_idx(folder.path(), train, 3, 2, 1);
+    load_idx(folder.path(), train, {3, 2, 1});
     return "no error";
   } catch (const Error& error) {
     std::string message = error.what();
@@ -69,7 +69,7 @@ TEST(Idx, images_and_labels_are_read_plain_and_gzipped) {
     folder.write(zipped ? "train-labels-idx1-ubyte.gz" : "train-labels-idx1-ubyte",
                  zipped ? gzip(labels) : labels);
     EXPECT_TRUE(is_idx_folder(folder.path()));
-    const ImageDataset dataset = load_idx(folder.path(), true, 3, 2, 1);
+    const ImageDataset dataset = load_idx(folder.path(), true, {3, 2, 1});
     ASSERT_EQ(dataset.size(), 4U);
     EXPECT_EQ(dataset.classes(), (std::vector<std::string>{"0", "1", "2", "3", "4"}));
     EXPECT_EQ(dataset.label(0), 1);
@@ -84,18 +84,26 @@ TEST(Idx, images_and_labels_are_read_plain_and_gzipped) {
 TEST(Idx, images_are_brought_to_the_models_size_and_channels) {
   const TemporaryFolder folder;
   write_part(folder, "train", kLabels);
-  const ImageDataset dataset = load_idx(folder.path(), true, 6, 4, 3);
+  const ImageDataset dataset = load_idx(folder.path(), true, {6, 4, 3});
   EXPECT_EQ(dataset.image_bytes(), 72U);
   EXPECT_EQ(dataset.pixels(0)[0], dataset.pixels(0)[2]);
+  try {
+    load_idx(folder.path(), true, {4, 4, 3, true});
+    ADD_FAILURE() << "3x2 images have no middle square here";
+  } catch (const Error& error) {
+    EXPECT_TRUE(std::string(error.what())
+                    .ends_with("images of 3x2; for a model with \"crop\" expected square ones"))
+        << error.what();
+  }
 }
 
 TEST(Idx, the_test_part_has_the_classes_of_the_training_part) {
   const TemporaryFolder folder;
   write_part(folder, "t10k", std::string_view("\0\1", 2));
   EXPECT_TRUE(is_idx_folder(folder.path()));
-  EXPECT_EQ(load_idx(folder.path(), false, 3, 2, 1).classes().size(), 2U);
+  EXPECT_EQ(load_idx(folder.path(), false, {3, 2, 1}).classes().size(), 2U);
   write_part(folder, "train", kLabels);
-  EXPECT_EQ(load_idx(folder.path(), false, 3, 2, 1).classes().size(), 5U);
+  EXPECT_EQ(load_idx(folder.path(), false, {3, 2, 1}).classes().size(), 5U);
   write_part(folder, "t10k", std::string_view("\0\x07", 2));
   EXPECT_EQ(refusal(folder, false),
             "/t10k-labels-idx1-ubyte: has the label 7, the training part's largest is 4");
@@ -139,7 +147,7 @@ TEST(Idx, images_that_cannot_fit_into_memory_are_refused_before_they_are_made) {
   const TemporaryFolder folder;
   write_part(folder, "train", kLabels);
   try {
-    load_idx(folder.path(), true, 1'000'000, 1'000'000, 3);
+    load_idx(folder.path(), true, {1'000'000, 1'000'000, 3});
     ADD_FAILURE() << "made 12 TB of images";
   } catch (const Error& error) {
     EXPECT_NE(

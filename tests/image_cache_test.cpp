@@ -33,11 +33,11 @@ class ImageCacheTest : public testing::Test {
     CachedImages cached;
     LoadReport report;
   };
-  Loaded load(std::uint64_t memory = 100 * kMegabyte, int height = 20) {
+  Loaded load(std::uint64_t memory = 100 * kMegabyte, int height = 20, bool center_crop = false) {
     LoadReport report;
-    CachedImages cached =
-        load_cached_image_folder(scan_image_folder(images()), images(), height, 24, 3, pool_,
-                                 report, {.folder = root_ / "cache", .memory = memory});
+    CachedImages cached = load_cached_image_folder(scan_image_folder(images()), images(),
+                                                   {height, 24, 3, center_crop}, pool_, report,
+                                                   {.folder = root_ / "cache", .memory = memory});
     return {std::move(cached), std::move(report)};
   }
   fs::path images() const { return root_ / "images"; }
@@ -46,7 +46,7 @@ class ImageCacheTest : public testing::Test {
   void expect_right(const Loaded& loaded) {
     LoadReport report;
     const ImageDataset expected =
-        load_image_folder(scan_image_folder(images()), 20, 24, 3, pool_, report);
+        load_image_folder(scan_image_folder(images()), {20, 24, 3}, pool_, report);
     const ImageDataset& images = loaded.cached.images;
     EXPECT_EQ(images.fingerprint(), expected.fingerprint());
     ASSERT_EQ(images.size(), expected.size());
@@ -68,13 +68,16 @@ TEST_F(ImageCacheTest, gives_what_decoding_gives_and_decodes_once) {
   EXPECT_FALSE(second.cached.decoded);
   expect_right(second);
   EXPECT_TRUE(load(kMegabyte, 21).cached.decoded) << "another size has a file of its own";
+  const Loaded cropped = load(kMegabyte, 20, true);
+  EXPECT_TRUE(cropped.cached.decoded) << "so has another part of the pictures";
+  EXPECT_NE(cropped.cached.images.fingerprint(), first.cached.images.fingerprint());
   EXPECT_FALSE(load().cached.decoded);
   int files = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(root_ / "cache")) {
     EXPECT_EQ(entry.path().extension(), ".images");
     ++files;
   }
-  EXPECT_EQ(files, 2);
+  EXPECT_EQ(files, 3);
 }
 
 TEST_F(ImageCacheTest, is_made_anew_when_an_image_has_changed) {
@@ -147,7 +150,7 @@ TEST_F(ImageCacheTest, errors_are_those_of_decoding_and_of_the_disk) {
   const auto refusal = [&](const fs::path& folder) -> std::string {
     LoadReport report;
     try {
-      load_cached_image_folder(scan_image_folder(images()), images(), 20, 24, 3, pool_, report,
+      load_cached_image_folder(scan_image_folder(images()), images(), {20, 24, 3}, pool_, report,
                                {.folder = folder, .memory = kMegabyte});
       return "";
     } catch (const Error& error) {
@@ -179,8 +182,8 @@ TEST_F(ImageCacheTest, no_more_of_it_is_in_memory_than_was_asked_for) {
   const auto growth = [&](std::uint64_t memory) {
     LoadReport report;
     const CachedImages cached =
-        load_cached_image_folder(scan_image_folder(images()), images(), 224, 224, 3, pool_, report,
-                                 {.folder = root_ / "cache", .memory = memory});
+        load_cached_image_folder(scan_image_folder(images()), images(), {224, 224, 3}, pool_,
+                                 report, {.folder = root_ / "cache", .memory = memory});
     const ImageDataset& images = cached.images;
     EXPECT_GT(images.size(), 400U);
     std::vector<std::uint32_t> order(images.size());

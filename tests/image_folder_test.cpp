@@ -131,7 +131,7 @@ TEST(LoadImageFolder, gives_the_same_for_any_number_of_threads) {
   const ImageFolder folder = scan_image_folder(root.path());
   LoadReport report;
   ThreadPool one(1);
-  const ImageDataset expected = load_image_folder(folder, 20, 24, 3, one, report);
+  const ImageDataset expected = load_image_folder(folder, {20, 24, 3}, one, report);
   ASSERT_EQ(expected.size(), 60U);
   EXPECT_EQ(expected.class_counts(), (std::vector<std::size_t>{30, 30}));
   for (std::size_t i = 0, sample = 0; i < expected.size(); ++i, ++sample) {
@@ -146,7 +146,7 @@ TEST(LoadImageFolder, gives_the_same_for_any_number_of_threads) {
   for (const int threads : {2, 5}) {
     ThreadPool pool(threads);
     LoadReport same;
-    const ImageDataset dataset = load_image_folder(folder, 20, 24, 3, pool, same);
+    const ImageDataset dataset = load_image_folder(folder, {20, 24, 3}, pool, same);
     EXPECT_EQ(same.skipped, report.skipped);
     ASSERT_EQ(dataset.size(), expected.size());
     for (std::size_t i = 0; i < dataset.size(); ++i) {
@@ -163,7 +163,7 @@ TEST(LoadImageFolder, unreadable_files_are_skipped_and_named_with_a_reason) {
   LoadReport report;
   ThreadPool pool(2);
   const ImageDataset dataset =
-      load_image_folder(scan_image_folder(root.path()), 8, 8, 1, pool, report);
+      load_image_folder(scan_image_folder(root.path()), {8, 8, 1}, pool, report);
   EXPECT_EQ(dataset.size(), 4U);
   using Skipped = std::vector<std::pair<std::string, std::string>>;
   EXPECT_EQ(report.skipped,
@@ -181,7 +181,7 @@ TEST(LoadImageFolder, a_class_without_a_readable_image_is_an_error_that_names_it
   LoadReport report;
   ThreadPool pool(1);
   try {
-    load_image_folder(scan_image_folder(root.path()), 8, 8, 3, pool, report);
+    load_image_folder(scan_image_folder(root.path()), {8, 8, 3}, pool, report);
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.what(), "no image of the class violet can be read (" +
@@ -197,7 +197,7 @@ TEST(LoadImageFolder, progress_reaches_the_total_and_can_cancel) {
   LoadReport report;
   ThreadPool pool(1);
   std::size_t last = 0;
-  load_image_folder(folder, 8, 8, 3, pool, report, [&](std::size_t done, std::size_t total) {
+  load_image_folder(folder, {8, 8, 3}, pool, report, [&](std::size_t done, std::size_t total) {
     EXPECT_GT(done, last);
     EXPECT_EQ(total, folder.samples.size());
     last = done;
@@ -206,7 +206,7 @@ TEST(LoadImageFolder, progress_reaches_the_total_and_can_cancel) {
   EXPECT_EQ(last, folder.samples.size());
   std::size_t calls = 0;
   const ImageDataset part = load_image_folder(
-      folder, 8, 8, 3, pool, report, [&](std::size_t, std::size_t) { return ++calls < 2; });
+      folder, {8, 8, 3}, pool, report, [&](std::size_t, std::size_t) { return ++calls < 2; });
   EXPECT_EQ(calls, 2U);
   EXPECT_LT(part.size(), folder.samples.size());
 }

@@ -88,6 +88,36 @@ TEST(Image, a_constant_image_stays_constant_at_any_size) {
   }
 }
 
+TEST(Image, center_crop_is_the_largest_part_in_the_middle_of_these_proportions) {
+  struct Case {
+    int height_in, width_in, height, width;  // of the picture, of the input
+    int top, left, rows, columns;  // of the part
+  };
+  for (const Case& one : {Case{3, 8, 224, 224, 0, 2, 3, 3}, Case{8, 3, 96, 96, 2, 0, 3, 3},
+                          Case{5, 5, 7, 7, 0, 0, 5, 5}, Case{6, 9, 20, 10, 0, 3, 6, 3},
+                          Case{7, 4, 10, 20, 2, 0, 2, 4}, Case{1, 9, 30, 1, 0, 4, 1, 1}}) {
+    Image image{one.width_in, one.height_in, {}};
+    for (int i = 0; i < one.height_in * one.width_in; ++i) {
+      const auto place = static_cast<std::uint8_t>(i);
+      image.rgba.insert(image.rgba.end(), {place, 0, 255, 255});
+    }
+    const Image part = center_crop(image, one.height, one.width);
+    ASSERT_EQ(std::pair(part.height, part.width), std::pair(one.rows, one.columns));
+    for (int y = 0; y < one.rows; ++y) {
+      for (int x = 0; x < one.columns; ++x) {
+        EXPECT_EQ(part.rgba[static_cast<std::size_t>(y * one.columns + x) * 4],
+                  (one.top + y) * one.width_in + one.left + x);
+      }
+    }
+    EXPECT_EQ(to_input(image, {one.height, one.width, 3, true}),
+              to_input(part, one.height, one.width, 3));
+    EXPECT_EQ(to_input(image, {one.height, one.width, 3}),
+              to_input(image, one.height, one.width, 3));
+  }
+  EXPECT_THROW(to_input(Image{}, {1, 1, 3, true}), Error);
+  EXPECT_THROW(to_input(Image{1, 1, {0, 0, 0, 255}}, {0, 1, 3, true}), Error);
+}
+
 TEST(Image, inputs_that_no_image_can_become_are_refused) {
   const Image image{1, 1, {0, 0, 0, 255}};
   EXPECT_THROW(to_input(image, 1, 1, 4), Error);

@@ -287,7 +287,8 @@ TEST(Model, says_what_is_wrong_with_a_spec) {
       error(R"({"format": "pinhole/1", "input": [0, 2, 3], "layers": [{"type": "ReLU"}]})"),
       "[model] \"input\" expected [height, width, channels], each from 1 to 16384, got [0,2,3]");
   EXPECT_EQ(error(R"({"format": "pinhole/1", "colour": 1})"),
-            "[model] unknown key \"colour\"; known are format, name, input, layers, pretrained");
+            "[model] unknown key \"colour\"; known are format, name, input, crop, layers, "
+            "pretrained");
   EXPECT_NE(layers(R"([{"type": "Conv3d"}])")
                 .find("[Conv3d #0] unknown layer type \"Conv3d\"; known are AdaptiveAvgPool2d, "
                       "AvgPool2d, BatchNorm2d, Conv2d"),

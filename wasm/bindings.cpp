@@ -142,8 +142,9 @@ std::uint32_t checked(const ImageDataset& data, std::uint32_t index) {
   return index;
 }
 
-void dataset_add(ImageDataset& data, const Image& image, int label, String name) {
-  data.add(to_input(image, data.height(), data.width(), data.channels()), label, string_of(name));
+void dataset_add(ImageDataset& data, const Image& image, int label, String name, bool center_crop) {
+  data.add(to_input(image, {data.height(), data.width(), data.channels(), center_crop}), label,
+           string_of(name));
 }
 int dataset_size(ImageDataset& data) { return static_cast<int>(data.size()); }
 int dataset_label(ImageDataset& data, std::uint32_t index) {
@@ -254,7 +255,7 @@ Summary model_summary(LoadedModel& self) {
 Tensor input_of(LoadedModel& self, const Image& image) {
   const Shape input = self.model.input_shape();
   ImageDataset data(input.h, input.w, input.c, self.info.classes);
-  data.add(to_input(image, input.h, input.w, input.c), 0);
+  data.add(to_input(image, self.model.preparation()), 0);
   const std::uint32_t first = 0;
   Tensor x;
   std::vector<int> labels;

@@ -115,7 +115,7 @@ Json load(const Json& request) {
   LoadReport report;
   const int size = request.at("size");
   const double start = now();
-  const ImageDataset data = load_image_folder(folder, size, size, 3, pool, report);
+  const ImageDataset data = load_image_folder(folder, {size, size, 3}, pool, report);
   const double seconds = now() - start;
   if (data.size() != images) throw Error(text(images - data.size(), " photos could not be read"));
   return {{"images", data.size()}, {"seconds", seconds}};

@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   write(kFolder.path / "train-images-idx3-ubyte", bytes.first(cut));
   write(kFolder.path / "train-labels-idx1-ubyte", bytes.subspan(cut));
   try {
-    const ImageDataset images = load_idx(kFolder.path, true, 5, 7, 1);
+    const ImageDataset images = load_idx(kFolder.path, true, {5, 7, 1});
     if (images.size() == 0 || images.size() > size) std::abort();
     for (std::size_t i = 0; i < images.size(); ++i) {
       if (images.label(i) < 0 || images.label(i) >= static_cast<int>(images.classes().size()))

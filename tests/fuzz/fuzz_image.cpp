@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
     if (image.rgba.size() != pixels * 4 || pixels == 0 || pixels > 1 << 16) std::abort();
     if (to_input(image, 9, 14, 3).size() != 9 * 14 * 3) std::abort();
-    if (to_input(image, 31, 5, 1).size() != 31 * 5) std::abort();
+    if (to_input(image, {31, 5, 1, true}).size() != 31 * 5) std::abort();
   } catch (const Error&) {}
   return 0;
 }

@@ -123,7 +123,8 @@ export function randomChain(seed) {
   const binary = chance(0.3);
   add({ type: 'Linear', out_features: binary ? 1 : 'classes', ...(chance(0.2) && { bias: false }) });
   if (chance(0.7)) add({ type: binary ? 'Sigmoid' : 'Softmax' });
-  return { spec: { format: 'pinhole/1', name: `Chain${seed}`, input, layers }, binary };
+  const crop = next() < 0.4 ? { crop: 'center' } : {};
+  return { spec: { format: 'pinhole/1', name: `Chain${seed}`, input, ...crop, layers }, binary };
 }
 
 /** Trains each model for a moment and saves it in `folder`: {name, file, spec}. `models`: names in models/, all when not given. */
@@ -142,7 +143,7 @@ export async function* exportCases({ folder, chains, seed, models = undefined, p
       const these = binary ? classes.slice(0, 2) : classes;
       const pretrained = spec.pretrained && readFileSync(path.join(root, 'models', `${spec.pretrained}.safetensors`));
       const model = await pinhole.createModel(spec, { classes: these, seed: 5, ...(pretrained && { pretrained }) });
-      const data = await pinhole.createDataset({ classes: these, input: spec.input });
+      const data = await pinhole.createDataset({ classes: these, input: spec.input, crop: spec.crop });
       const items = photos(these, pictures).map(({ bytes, label, name: file }) => ({
         image: bytes,
         label,

@@ -79,9 +79,57 @@ for (const name of ['v2', 'v1']) {
   });
 }
 
+test('of wider and taller pictures only the middle is looked at, in every program', async () => {
+  const model = await pinhole.importTeachableMachine(filesOf('v2'));
+  assert.equal(model.spec.crop, 'center');
+  const file = path.join(folder, 'middle.safetensors');
+  writeFileSync(file, await model.save());
+  const saved = await pinhole.loadModel(await model.save());
+  const picture = golden('v2').pictures[1];
+  const [inner, label] = [imageOf(picture), model.classes[0]];
+  for (const [left, top] of [
+    [9, 0],
+    [0, 7],
+  ]) {
+    const [wide, tall] = [width + 2 * left, height + 2 * top];
+    const at = (x, y) =>
+      x < left || x >= left + width || y < top || y >= top + height
+        ? [255, 0, 255]
+        : picture.slice(((y - top) * width + x - left) * 3).slice(0, 3);
+    const data = new Uint8ClampedArray(wide * tall * 4).fill(255);
+    for (let y = 0; y < tall; ++y) for (let x = 0; x < wide; ++x) data.set(at(x, y), (y * wide + x) * 4);
+    const outer = { data, width: wide, height: tall };
+    for (const one of [model, saved]) {
+      assert.deepEqual(await one.classify(outer), await one.classify(inner));
+      assert.deepEqual(await one.heatMap(outer, label), await one.heatMap(inner, label));
+    }
+    const image = path.join(folder, `middle${left}.png`);
+    writeFileSync(image, png(wide, tall, at));
+    const [{ probabilities }] = JSON.parse(await runNative('native_classify', ['--model', file, '--json', image]));
+    assert(largest(model.classes.map((one, c) => Math.abs(probabilities[one] - golden('v2').answers[1][c]))) < 1e-5);
+    const { classes } = model;
+    const cropped = await pinhole.createDataset({ classes, input: [height, width, 3], crop: 'center' });
+    await cropped.add(outer, 0);
+    const part = await cropped.subset([0]);
+    assert.deepEqual([...(await part.pixels(0)).data], picture);
+    await model.evaluate(part);
+    const whole = await pinhole.createDataset({ classes, input: [height, width, 3] });
+    await whole.add(outer, 0);
+    const message = /^the model looks at the middle of a picture, the data set holds the whole: "crop"$/;
+    await assert.rejects(model.evaluate(whole), { message });
+    await assert.rejects(model.train(cropped, { epochs: 1, val: whole }), { message });
+  }
+  await assert.rejects(pinhole.createDataset({ classes: ['a', 'b'], input: [8, 8, 3], crop: 'top' }), {
+    message: `crop expected 'center', got "top"`,
+  });
+  await assert.rejects(pinhole.createModel({ ...model.spec, crop: true }, { classes: model.classes }), {
+    message: '[model] "crop" expected "center", got true',
+  });
+});
+
 test('the trunk stays as it is in a training, the head learns', async () => {
   const model = await pinhole.importTeachableMachine(filesOf('v2'));
-  const data = await pinhole.createDataset({ classes: model.classes, input: [height, width, 3] });
+  const data = await pinhole.createDataset({ classes: model.classes, input: [height, width, 3], crop: 'center' });
   for (const [i, picture] of golden('v2').pictures.entries()) await data.add(imageOf(picture), i % 3);
   const tensors = async () => {
     const file = await model.save();

@@ -280,8 +280,8 @@ export interface CurrentModel {
   readonly parameters: number;
   readonly origin: 'trained' | 'opened';
   readonly fileName: string;
-  /** From Teachable Machine; absent in what older versions kept. */
-  readonly isImported?: boolean;
+  /** It looks at the middle of a picture only; absent in what older versions kept. */
+  readonly isCropping?: boolean;
   readonly validationAccuracy: number | null;
   /** From its training: below this probability it is not sure, and the temperature that makes probabilities honest. */
   readonly threshold: number;

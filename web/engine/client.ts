@@ -198,8 +198,9 @@ export class Pinhole {
 
   /** An empty set of labelled images. */
   async createDataset(options: DatasetOptions): Promise<Dataset> {
-    const { classes, input } = options;
-    const dataset = await this.connection.call('createDataset', { classes: [...classes], input: [...input] as const });
+    const { classes, input, crop } = options;
+    const takes = { classes: [...classes], input: [...input] as const, crop };
+    const dataset = await this.connection.call('createDataset', takes);
     return new Dataset(this.connection, { dataset, size: 0 }, classes, input);
   }
 
@@ -217,8 +218,8 @@ export class Pinhole {
 
   /**
    * An image model that was exported from Teachable Machine (TensorFlow.js, "download"): its files by their names, metadata.json,
-   * model.json and weights.bin. It gives the same answers for square pictures; of others Teachable Machine saw the middle only,
-   * Pinhole sees the whole, brought to a square. Fails with a sentence that names a layer which Pinhole does not have.
+   * model.json and weights.bin. It gives the same answers: as there, only the middle of a picture is looked at (spec.crop).
+   * Fails with a sentence that names a layer which Pinhole does not have.
    */
   async importTeachableMachine(files: TeachableMachineFiles): Promise<Model> {
     const { importTeachableMachine } = await import('./import/teachableMachine.js');

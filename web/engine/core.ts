@@ -18,7 +18,7 @@ export interface CoreImage extends CoreObject {
 }
 
 export interface CoreDataset extends CoreObject {
-  add(image: CoreImage, label: number, name: string): void;
+  add(image: CoreImage, label: number, name: string, centerCrop: boolean): void;
   size(): number;
   label(index: number): number;
   name(index: number): string;

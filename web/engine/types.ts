@@ -61,6 +61,8 @@ export interface ModelSpec {
   format: string;
   name?: string;
   input: InputSize;
+  /** Only the largest part in the middle of a picture that has the proportions of `input` is looked at. Default: the whole. */
+  crop?: 'center';
   layers: readonly { type: string; [key: string]: unknown }[];
   [key: string]: unknown;
 }
@@ -70,6 +72,8 @@ export interface DatasetOptions {
   classes: readonly string[];
   /** The size that every image is brought to: the model's `input`. */
   input: InputSize;
+  /** The model's `crop`. */
+  crop?: 'center' | undefined;
 }
 
 export interface DatasetItem {

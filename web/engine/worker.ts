@@ -27,6 +27,7 @@ interface Entry<Object extends CoreObject> {
 
 interface DatasetEntry extends Entry<CoreDataset> {
   classes: readonly string[];
+  crop: ModelSpec['crop'];
   /** Trainings and evaluations that read it; meanwhile it must not change. */
   runs: number;
   /** Settled when all images that were sent so far are in. */
@@ -35,6 +36,7 @@ interface DatasetEntry extends Entry<CoreDataset> {
 
 interface ModelEntry extends Entry<CoreModel> {
   classes: readonly string[];
+  crop: ModelSpec['crop'];
   /** Its weights are no longer those that createModel gave it. */
   trained: boolean;
   training: boolean;
@@ -69,18 +71,20 @@ function find<Kind>(entries: Map<Handle, Kind>, handle: Handle, what: string): K
 const datasetOf = (handle: Handle): DatasetEntry => find(datasets, handle, 'data set');
 const modelOf = (handle: Handle): ModelEntry => find(models, handle, 'model');
 
-function keepDataset(core: CoreDataset, classes: readonly string[]): Part {
-  datasets.set(++lastHandle, { core, users: 0, disposed: false, classes, runs: 0, adding: Promise.resolve() });
+function keepDataset(core: CoreDataset, { classes, crop }: Pick<DatasetEntry, 'classes' | 'crop'>): Part {
+  datasets.set(++lastHandle, { core, users: 0, disposed: false, classes, crop, runs: 0, adding: Promise.resolve() });
   return { dataset: lastHandle, size: core.size() };
 }
 
 function keepModel(core: CoreModel, trained: boolean): ModelCreated {
   const summary = core.summary();
-  models.set(++lastHandle, { core, users: 0, disposed: false, classes: summary.classes, trained, training: false });
+  const spec = JSON.parse(core.spec()) as ModelSpec;
+  const { classes } = summary;
+  models.set(++lastHandle, { core, users: 0, disposed: false, classes, crop: spec.crop, trained, training: false });
   return {
     model: lastHandle,
     summary,
-    spec: JSON.parse(core.spec()) as ModelSpec,
+    spec,
     training: JSON.parse(core.training()) as TrainingRecord,
   };
 }
@@ -117,11 +121,17 @@ async function reading<Result>(data: readonly DatasetEntry[], work: () => Promis
 }
 
 /** Labels are positions in the list of classes: with another list every label would mean something else. */
-function checkSameClasses(model: ModelEntry, data: DatasetEntry): void {
+function checkFits(model: ModelEntry, data: DatasetEntry): void {
   const same =
     model.classes.length === data.classes.length && model.classes.every((name, c) => name === data.classes[c]);
   if (!same) {
     throw new Error(`the model tells apart ${model.classes.join(', ')}; the data set has ${data.classes.join(', ')}`);
+  }
+  if (model.crop !== data.crop) {
+    const looks = (crop: ModelSpec['crop']): string => (crop ? 'the middle' : 'the whole');
+    throw new Error(
+      `the model looks at ${looks(model.crop)} of a picture, the data set holds ${looks(data.crop)}: "crop"`,
+    );
   }
 }
 
@@ -207,7 +217,7 @@ const answers: Answers = {
     try {
       let size = { imageHeight: 0, imageWidth: 0 };
       await withImage(image, (decoded) => {
-        core.add(decoded, 0, '');
+        core.add(decoded, 0, '', false);
         size = { imageHeight: decoded.height(), imageWidth: decoded.width() };
       });
       return { data: core.pixels(0), ...size };
@@ -216,8 +226,10 @@ const answers: Answers = {
     }
   },
 
-  createDataset({ classes, input }) {
-    return keepDataset(emptyDataset(input, classes), classes).dataset;
+  createDataset({ classes, input, crop }) {
+    if (crop !== undefined && (crop as string) !== 'center')
+      throw new Error(`crop expected 'center', got ${JSON.stringify(crop)}`);
+    return keepDataset(emptyDataset(input, classes), { classes, crop }).dataset;
   },
 
   addImages({ dataset, items }, call) {
@@ -233,7 +245,7 @@ const answers: Answers = {
         const index = labelIndex(label, entry.classes);
         try {
           await withImage(image, (decoded) => {
-            entry.core.add(decoded, index, name);
+            entry.core.add(decoded, index, name, entry.crop !== undefined);
           });
           ++result.added;
         } catch (error) {
@@ -261,8 +273,8 @@ const answers: Answers = {
       const trainPart = entry.core.subset(train);
       try {
         return {
-          val: keepDataset(entry.core.subset(val), entry.classes),
-          train: keepDataset(trainPart, entry.classes),
+          val: keepDataset(entry.core.subset(val), entry),
+          train: keepDataset(trainPart, entry),
         };
       } catch (error) {
         trainPart.delete();
@@ -276,7 +288,7 @@ const answers: Answers = {
     return using([entry], async () => {
       await entry.adding;
       const checked = Uint32Array.from(indices, (index) => wholeNumber('index', index, 0, 0));
-      return keepDataset(entry.core.subset(checked), entry.classes);
+      return keepDataset(entry.core.subset(checked), entry);
     });
   },
 
@@ -392,7 +404,7 @@ const answers: Answers = {
     const val = valHandle === undefined ? undefined : datasetOf(valHandle);
     const sets = val ? [data, val] : [data];
     const every = stateSteps === undefined ? undefined : wholeNumber('stateSteps', stateSteps, 1, 1);
-    for (const set of sets) checkSameClasses(model, set);
+    for (const set of sets) checkFits(model, set);
     // What was trained before is gone on from; a state has had its start.
     const { nearestMeanStart: wished, ...others } = settings;
     const start = model.trained ? false : wished;
@@ -457,7 +469,7 @@ const answers: Answers = {
     const { core } = started();
     const model = modelOf(modelHandle),
       data = datasetOf(dataHandle);
-    checkSameClasses(model, data);
+    checkFits(model, data);
     return using([model, data], () =>
       reading([data], async () => {
         const scores = await evaluateLoop({

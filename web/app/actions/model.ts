@@ -25,7 +25,7 @@ export async function adoptModel(
     parameters,
     origin,
     fileName,
-    isImported: next.training['imported_from'] !== undefined,
+    isCropping: next.spec.crop !== undefined,
     validationAccuracy: share(next.training.validation, 'accuracy'),
     threshold: share(next.training.calibration, 'threshold') ?? 0,
     temperature: number(next.training.calibration, 'temperature') ?? 1,

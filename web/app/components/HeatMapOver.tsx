@@ -1,7 +1,7 @@
 // A heat map over its picture: the browser stretches it to the picture's size, as the model squeezed the picture to its own.
 import type { JSX } from 'preact';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
-import { heatMap, showsHeatMap, type Prediction } from '../state';
+import { currentModel, heatMap, showsHeatMap, type Prediction } from '../state';
 
 /** From nothing over dark red and orange to a light yellow, which is also readable without colour. */
 const stops: readonly (readonly [number, number, number])[] = [
@@ -60,7 +60,7 @@ export function HeatMapOver({ prediction: { id, name } }: { prediction: Predicti
   return (
     <canvas
       ref={canvas}
-      class="result__heat"
+      class={currentModel.value?.isCropping ? 'result__heat result__heat--middle' : 'result__heat'}
       width={map.width}
       height={map.height}
       role="img"

@@ -19,12 +19,7 @@ export function ModelCard({ model }: { model: CurrentModel }): JSX.Element {
           {model.input}, {plural(model.parameters, 'parameter')}.
           {model.validationAccuracy !== null && ` Validation accuracy ${percent(model.validationAccuracy)}.`}
         </p>
-        {model.isImported && (
-          <p class="soft small">
-            Made with Teachable Machine, which looks at the middle square of a picture. Here the whole picture is
-            brought to a square: crop pictures that are not square to get the same answers.
-          </p>
-        )}
+        {model.isCropping && <p class="soft small">Of wider or taller pictures it looks at the middle only.</p>}
       </div>
       <ul class="row" aria-label="Classes it knows">
         {model.classes.map((name, index) => (

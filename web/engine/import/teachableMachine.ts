@@ -49,6 +49,7 @@ export async function importTeachableMachine(files: TeachableMachineFiles): Prom
       format: 'pinhole/1',
       name: name.slice(0, 100),
       input: chain.input,
+      crop: 'center', // its cropTo
       layers: [normalize, ...asTrained(chain.layers)],
     },
     classes,
