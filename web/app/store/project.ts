@@ -1,5 +1,5 @@
-// Keeps the project between visits: everything but the pictures and the state of a training in IndexedDB, whose writes are whole or
-// not at all, so that a tab that crashes leaves the last state. One tab at a time holds the project; another works on its own, in
+// Keeps the project between visits: everything but the pictures (pictures.ts) and the state of a training (training.ts) in IndexedDB,
+// whose writes are whole or not at all, so that a tab that crashes leaves the last state. One tab at a time holds the project; another works on its own, in
 // memory.
 import { batch, effect } from '@preact/signals';
 import { clear, createStore, get, setMany, type UseStore } from 'idb-keyval';
@@ -8,15 +8,8 @@ import { messageOf } from '../actions/errors';
 import { specFor } from '../models';
 import * as state from '../state';
 import { idsFrom, nextId } from './ids';
-import {
-  clearPictures,
-  clearTraining,
-  flushPictures,
-  openPictures,
-  putTraining,
-  storedTraining,
-  storedTrainingStart,
-} from './pictures';
+import { clearPictures, flushPictures, openPictures } from './pictures';
+import { forgetTraining, keepTraining, trainingBefore } from './training';
 
 /** Rises when what is saved can no longer be read as before. */
 export const projectFormat = 1;
@@ -77,7 +70,7 @@ export async function openStore(): Promise<{ file: Uint8Array; about: state.Curr
     const known = project?.format === projectFormat ? ({ ...project, ...lists } as SavedProject & Lists) : undefined;
     await openWith(true, known);
     if (known) restore(known);
-    const training = await keptBefore();
+    const training = await trainingBefore();
     // One that has finished was to be deleted next.
     if (known && known.phase !== 'finished' && training) restoreTraining(training);
     if (file && known?.currentModel) model = { file, about: known.currentModel };
@@ -167,7 +160,7 @@ function startSaving(): void {
   let isRestored = true;
   effect(() => {
     const training = state.keptTraining.value;
-    if (!isRestored) void keepTraining(training);
+    if (!isRestored) void keepTraining(training, attempt);
     isRestored = false;
   });
   document.addEventListener('visibilitychange', () => {
@@ -239,81 +232,15 @@ export function keepModel(model: Model, changes: Partial<Kept> = {}): Promise<vo
   });
 }
 
-/** What a training began with, which stays the same in it: with many photos it is longer than the state. */
-type Start = Omit<state.KeptTraining, 'state' | 'history'>;
-
-/** The one whose record is in the store. */
-let writtenStart: { readonly id: number; readonly of: Start } | null = null;
-
-/**
- * Apart from the project: it is large, and written while a training is under way, in a tenth of the time that IndexedDB takes.
- * In front of the state its length and that of its history, as JSON.
- */
-async function writeTraining({ state: bytes, history, ...start }: state.KeptTraining): Promise<void> {
-  const encoder = new TextEncoder();
-  const isKnown = writtenStart?.of.classes === start.classes && writtenStart.of.split === start.split;
-  const now = isKnown && writtenStart ? writtenStart : { id: Date.now(), of: start };
-  const json = encoder.encode(JSON.stringify({ format: projectFormat, start: now.id, history }));
-  // Of few different sizes, so that a record fits where an older one was.
-  const padded = Math.ceil(json.length / 65536) * 65536;
-  const record = new Uint8Array(8 + padded + bytes.length);
-  new Uint32Array(record.buffer, 0, 2).set([json.length, padded]);
-  record.set(json, 8);
-  record.set(bytes, 8 + padded);
-  await putTraining(record, isKnown ? null : { id: now.id, bytes: encoder.encode(JSON.stringify(start)) });
-  writtenStart = now;
-}
-
-/** Null when there is none, or none that can be read: the project is worth more than it. */
-async function keptBefore(): Promise<state.KeptTraining | null> {
-  try {
-    const record = await storedTraining();
-    if (!record) return null;
-    const [length = 0, padded = 0] = new Uint32Array(record.buffer, 0, 2);
-    const decoder = new TextDecoder();
-    const about = JSON.parse(decoder.decode(record.subarray(8, 8 + length))) as {
-      format: number;
-      start: number;
-      history: state.History;
-    };
-    const start = about.format === projectFormat ? await storedTrainingStart(about.start) : null;
-    if (!start) return null;
-    return { ...(JSON.parse(decoder.decode(start)) as Start), history: about.history, state: record.slice(8 + padded) };
-  } catch {
-    return null;
-  }
-}
-
-let unwrittenTraining: state.KeptTraining | null | undefined;
-let isWritingTraining = false;
-
-/** One is written at a time; of those that come meanwhile the latest is next. */
-async function keepTraining(training: state.KeptTraining | null): Promise<void> {
-  unwrittenTraining = training;
-  if (isWritingTraining) return;
-  isWritingTraining = true;
-  while (unwrittenTraining !== undefined) {
-    const next: state.KeptTraining | null = unwrittenTraining;
-    unwrittenTraining = undefined;
-    await attempt(() => (next ? writeTraining(next) : deleteTraining()));
-  }
-  isWritingTraining = false;
-}
-
-async function deleteTraining(): Promise<void> {
-  writtenStart = null;
-  await clearTraining();
-}
-
 /** Deletes everything that is kept. */
 export async function clearStore(): Promise<void> {
   clearTimeout(timer);
   timer = undefined;
-  writtenStart = null;
   await clearPictures();
+  // Not before, as below: a write that was under way has set it.
+  forgetTraining();
   await writing(async (into) => {
     await clear(into);
-    // Not before: a write that was under way has set it.
     writtenLists = null;
   });
 }
