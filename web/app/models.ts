@@ -65,7 +65,7 @@ export const offeredModels: readonly OfferedModel[] = [
     name: fineTune.name,
     spec: specOf(fineTune),
     recipe: fineTuneRecipe,
-    about: 'The same, whose last two blocks learn too: slower, and made for many photos.',
+    about: 'The same, whose last two blocks learn too: slower, and better from some twenty photos of each class on.',
     refuses: anyNumber,
   },
   {
