@@ -18,6 +18,9 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
+import safetensors_io  # noqa: E402
+
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
@@ -308,6 +311,21 @@ def train(spec, recipe, images, labels, seed, epochs, test=None, log=None, dtype
     return losses, network
 
 
+def tensors_agree(ours, theirs, rounded):
+    """After the last step; running means and variances, which no loss of a training shows, too."""
+    if set(ours) != set(theirs):
+        sys.exit(f"Pinhole and PyTorch name other tensors: {set(ours) ^ set(theirs)}")
+    agree = True
+    for name, b in theirs.items():
+        a, c = torch.from_numpy(ours[name]).double(), rounded[name].double()
+        scale = max(b.abs().max().item(), 1e-6)
+        difference, own = ((tensor - b).abs().max().item() / scale for tensor in (a, c))
+        print(f"{name}: apart by {difference:.1e}; PyTorch's float32 by {own:.1e}")
+        agree = agree and difference <= max(1e-5, 5 * own)
+    print("the tensors " + ("agree" if agree else "DO NOT agree"))
+    return agree
+
+
 def compare(spec_path, spec, recipe, program):
     """Both train briefly on the first images of Fashion-MNIST; 1 when their losses do not agree. With the plain loops: Winograd's tiles
     round more, and a recipe that is followed wrongly should not hide behind that."""
@@ -330,10 +348,11 @@ def compare(spec_path, spec, recipe, program):
         if done.returncode != 0:
             sys.exit(f"native_train ended with {done.returncode}:\n{done.stdout}")
         rows = [json.loads(line) for line in log.read_text().splitlines()]
+        saved, _ = safetensors_io.load_file(folder / "out.safetensors")
     ours = [row["loss"] for row in rows if "step" in row and "loss" in row]
     # In double, because PyTorch's own float32 is apart from it already; how far says what roundings can come to.
-    theirs, _ = train(spec, recipe, images, labels, seed, epochs, dtype=torch.float64)
-    rounded, _ = train(spec, recipe, images, labels, seed, epochs, dtype=torch.float32)
+    theirs, network = train(spec, recipe, images, labels, seed, epochs, dtype=torch.float64)
+    rounded, rounded_network = train(spec, recipe, images, labels, seed, epochs, dtype=torch.float32)
     if len(ours) != len(theirs):
         sys.exit(f"native_train made {len(ours)} steps, PyTorch {len(theirs)}")
     failed = False
@@ -345,7 +364,7 @@ def compare(spec_path, spec, recipe, program):
         # Roundings grow from step to step; another order, augmentation, rate or weight decay shows at once, as 1e-3 and more.
         failed = failed or difference > max(1e-7 * 5**step, min(5 * own, 5e-4))
     print("the losses " + ("DO NOT agree" if failed else "agree"))
-    return 1 if failed else 0
+    return 1 if not tensors_agree(saved, network.state_dict(), rounded_network.state_dict()) or failed else 0
 
 
 def main():
