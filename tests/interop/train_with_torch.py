@@ -364,7 +364,8 @@ def compare(spec_path, spec, recipe, program):
         # Roundings grow from step to step; another order, augmentation, rate or weight decay shows at once, as 1e-3 and more.
         failed = failed or difference > max(1e-7 * 5**step, min(5 * own, 5e-4))
     print("the losses " + ("DO NOT agree" if failed else "agree"))
-    return 1 if not tensors_agree(saved, network.state_dict(), rounded_network.state_dict()) or failed else 0
+    agree = tensors_agree(saved, network.state_dict(), rounded_network.state_dict())
+    return 0 if agree and not failed else 1
 
 
 def main():

@@ -1,4 +1,5 @@
-// A heat map over its picture: the browser stretches it to the picture's size, as the model squeezed the picture to its own.
+// A heat map over its picture: the browser stretches it to the picture's size, as the model squeezed the picture to its own, or to the
+// middle's where the model looked at that alone.
 import type { JSX } from 'preact';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { currentModel, heatMap, showsHeatMap, type Prediction } from '../state';
