@@ -277,6 +277,17 @@ test('a model of Teachable Machine opens from its zip, dropped too, and from its
   await page.getByText(/^weights\.bin is missing/).waitFor({ state: 'detached' });
   assertClose(await classify(page, picture), expected, 1e-5);
 
+  // Opened in the middle of a classification, it is shown all of the pictures.
+  const many = Array.from({ length: 200 }, (_, i) => ({
+    name: `${i}.png`,
+    mimeType: 'image/png',
+    buffer: readFileSync(picture),
+  }));
+  await page.getByLabel('Choose a picture to classify').setInputFiles(many);
+  await page.getByLabel('Open a model file').setInputFiles(zip);
+  await page.getByText('200 pictures classified.').waitFor();
+  assertClose(await shownProbabilities(page), expected, 1e-5);
+
   // It is kept over a reload, the note with it, and saved as a file of ours.
   await page.reload();
   await card.getByText('Of wider or taller pictures').waitFor();

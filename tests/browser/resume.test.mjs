@@ -30,7 +30,7 @@ after(async () => {
 });
 
 /** A page that trains. */
-async function begun({ images = photos, found = '60 images in 3 classes', ...options } = {}) {
+async function begun({ images = photos, found = '60 images in 3 classes', network = 'MultiClassCNN', ...options } = {}) {
   const opened = await openPage(browser, server.url, options);
   const { page } = opened;
   // Leaving a training asks whether one means it.
@@ -38,7 +38,7 @@ async function begun({ images = photos, found = '60 images in 3 classes', ...opt
   await page.getByLabel('Choose a folder').setInputFiles(images.folder);
   await page.getByText(found).waitFor();
   await page.getByText('Advanced', { exact: true }).click();
-  await page.getByRole('radio', { name: 'MultiClassCNN' }).check();
+  await page.getByRole('radio', { name: network }).check();
   await page.getByLabel('Epochs', { exact: true }).fill(String(epochs));
   // What depends on where the training stands.
   await page.getByLabel('Schedule').selectOption('Cosine');
@@ -169,9 +169,9 @@ test('what the page calls trained is kept: a page that is reloaded that very mom
 });
 
 test('of a training whose page goes away in the middle of an epoch no whole epoch is lost', limit, async () => {
-  // Epochs that take longer than writing what they leave.
+  // Epochs that take longer than writing what they leave, on a slow disk too: a network that computes much and has few parameters.
   const many = photoFolder(['fishes', 'monuments', 'renewable', 'tools'], 20);
-  const { page, close } = await begun({ images: many, found: '80 images in 4 classes' });
+  const { page, close } = await begun({ images: many, found: '80 images in 4 classes', network: 'PinholeSmall' });
   await page.evaluate(() => {
     let [epoch, begunAt] = [0, 0];
     const observer = new MutationObserver(() => {

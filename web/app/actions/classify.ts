@@ -83,8 +83,11 @@ export async function classifyFiles(files: readonly File[]): Promise<void> {
   } finally {
     classifying.value = null;
   }
+  const next = modelToAsk();
+  // Another model came meanwhile, and what the one before said is gone: the new one is shown them all.
+  if (next && next !== model && !stopAsked) return classifyFiles(files);
   if (failed.length > 0) showError('classify', ...failed);
-  if (!last) return;
+  if (!last || next !== model) return;
   showPrediction(last.id);
   const best = bestOf(last.probabilities);
   announce(
