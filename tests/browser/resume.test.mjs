@@ -30,7 +30,12 @@ after(async () => {
 });
 
 /** A page that trains. */
-async function begun({ images = photos, found = '60 images in 3 classes', network = 'MultiClassCNN', ...options } = {}) {
+async function begun({
+  images = photos,
+  found = '60 images in 3 classes',
+  network = 'MultiClassCNN',
+  ...options
+} = {}) {
   const opened = await openPage(browser, server.url, options);
   const { page } = opened;
   // Leaving a training asks whether one means it.
