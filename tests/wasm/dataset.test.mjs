@@ -102,6 +102,48 @@ test('pixels whose number does not fit their size are an Error', async () => {
   );
 });
 
+test('pixels without an alpha channel are the same image as with one', async () => {
+  const data = await emptySet([12, 12, 3]);
+  const { data: rgba, ...size } = noiseImage(0, 1);
+  const [rgb, grey] = [rgba.filter((_, i) => i % 4 < 3), rgba.filter((_, i) => i % 4 === 0)];
+  await data.add({ data: grey, ...size, channels: 1 }, 0);
+  await data.add({ data: rgb, ...size, channels: 3 }, 0);
+  await data.addRgba({ data: rgba, ...size }, 0);
+  assert.deepEqual(
+    (await data.pixels(0)).data,
+    Uint8Array.from(rgb, (_, i) => grey[Math.floor(i / 3)]),
+  );
+  assert.deepEqual((await data.pixels(1)).data, Uint8Array.from(rgb));
+  assert.deepEqual((await data.pixels(2)).data, Uint8Array.from(rgb));
+  await assert.rejects(data.add({ data: rgba, ...size, channels: 4 }, 0), {
+    message: 'channels expected 1 (grey) or 3 (RGB), got 4',
+  });
+  await assert.rejects(data.add({ data: grey, ...size, channels: 3 }, 0), {
+    message: 'pixels expected width x height x 3 bytes, got 144 bytes for 12x12',
+  });
+});
+
+test('images are copied, or handed over where the caller says so', async () => {
+  const data = await emptySet();
+  const [photo] = photos(['fishes'], 1);
+  const bytes = new Uint8Array(photo.bytes);
+  const { data: pixels, ...size } = noiseImage(0, 1);
+  const both = new Uint8Array([...pixels, ...pixels]);
+  const items = [
+    { image: bytes, label: 0 },
+    { image: bytes.buffer, label: 0 },
+    // Two images in one buffer, and one that is none.
+    { image: { data: both.subarray(0, pixels.length), ...size }, label: 1 },
+    { image: { data: both.subarray(pixels.length), ...size }, label: 1 },
+    { image: 'photo.jpg', label: 1 },
+  ];
+  assert.equal((await data.addMany(items)).added, 4);
+  assert.deepEqual([bytes.length, both.length], [photo.bytes.length, 2 * pixels.length]);
+  assert.equal((await data.addMany(items, { transfer: true })).added, 4);
+  assert.deepEqual([bytes.length, both.length], [0, 0]);
+  for (let i = 0; i < 4; ++i) assert.deepEqual((await data.pixels(i)).data, (await data.pixels(i + 4)).data);
+});
+
 test('a label that does not exist is an Error that names the classes', async () => {
   const data = await emptySet();
   for (const label of ['cow', 2, -1, 0.5, undefined]) {

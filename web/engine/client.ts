@@ -52,6 +52,8 @@ interface CallOptions {
   onProgress?: ((progress: Progress) => void) | undefined;
   /** Aborting asks the worker to end the call; the promise settles when it has. */
   signal?: AbortSignal | undefined;
+  /** Buffers that are handed over instead of copied. */
+  transfer?: ArrayBuffer[];
 }
 
 /** The worker and the calls that wait for it. */
@@ -84,7 +86,7 @@ class Connection {
   start<Name extends CallName>(
     name: Name,
     takes: Calls[Name]['takes'],
-    { onProgress, signal }: CallOptions = {},
+    { onProgress, signal, transfer }: CallOptions = {},
   ): { done: Promise<Calls[Name]['gives']>; tell: (kind: 'stop' | 'pause' | 'resume') => void } {
     if (this.lost !== undefined) return { done: Promise.reject(new Error(this.lost)), tell: () => undefined };
     const id = ++this.lastId;
@@ -110,7 +112,7 @@ class Connection {
         onProgress,
       });
       try {
-        this.port.post({ kind: 'call', id, name, takes } as ToWorker);
+        this.port.post({ kind: 'call', id, name, takes } as ToWorker, transfer);
       } catch (error) {
         // something in `takes` cannot be sent to a worker
         this.pending.delete(id);
@@ -295,7 +297,7 @@ export class Dataset {
 
   /** Adds what can be read and tells what could not, and why. */
   async addMany(items: readonly DatasetItem[], options: AddOptions = {}): Promise<AddResult> {
-    const { onProgress, signal } = options;
+    const { onProgress, signal, transfer } = options;
     const named = items.map((item) => ({ ...item, name: item.name ?? nameOf(item.image, '') }));
     const { size, ...result } = await this.connection.call(
       'addImages',
@@ -307,6 +309,7 @@ export class Dataset {
           ((progress) => {
             if (progress.type === 'adding') onProgress(progress.at);
           }),
+        transfer: transfer ? buffersOf(items) : [],
       },
     );
     this.size_ = size;
@@ -579,6 +582,16 @@ export function rgbaOf({ data, width, height, channels }: Pixels): {
     for (let c = 0; c < 3; ++c) rgba[i * 4 + c] = data[i * channels + (channels === 1 ? 0 : c)] ?? 0;
   }
   return { data: rgba, width, height };
+}
+
+/** Each once: several images may share one. */
+function buffersOf(items: readonly DatasetItem[]): ArrayBuffer[] {
+  const buffers = new Set<unknown>();
+  for (const { image } of items as readonly { image: unknown }[]) {
+    const bytes = typeof image === 'object' && image !== null && 'data' in image ? image.data : image;
+    buffers.add(ArrayBuffer.isView(bytes) ? bytes.buffer : bytes);
+  }
+  return [...buffers].filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
 /** A File knows its name. */

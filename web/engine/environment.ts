@@ -20,7 +20,7 @@ interface NodePort {
 }
 
 interface NodeWorker {
-  postMessage(message: unknown): void;
+  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   on(event: 'message' | 'error' | 'messageerror', listener: (value: unknown) => void): void;
   on(event: 'exit', listener: () => void): void;
   terminate(): Promise<number>;
@@ -41,7 +41,8 @@ export const node: NodeProcess | undefined = (() => {
 
 /** A worker as its owner sees it. */
 export interface WorkerPort {
-  post(message: ToWorker): void;
+  /** `transfer`: buffers that are handed over instead of copied. */
+  post(message: ToWorker, transfer?: ArrayBuffer[]): void;
   onMessage: (message: FromWorker) => void;
   /** The worker is lost: it could not start, or it died. */
   onFailure: (reason: string) => void;
@@ -60,8 +61,8 @@ export function startEngineWorker(): WorkerPort {
     // Without the flags of this process: a worker refuses some of them (--input-type), and V8's hold for the process anyway.
     const worker = new NodeWorker(new URL(script, import.meta.url), { name: 'pinhole', execArgv: [] });
     const port: WorkerPort = {
-      post: (message) => {
-        worker.postMessage(message);
+      post: (message, transfer) => {
+        worker.postMessage(message, transfer);
       },
       onMessage: nothing,
       onFailure: nothing,
@@ -98,8 +99,8 @@ export function startEngineWorker(): WorkerPort {
     ({ kind }) => kind === 'loading',
   );
   const port: WorkerPort = {
-    post: (message) => {
-      worker.post(message);
+    post: (message, transfer) => {
+      worker.post(message, transfer);
     },
     onMessage: nothing,
     onFailure: nothing,

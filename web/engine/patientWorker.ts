@@ -25,9 +25,10 @@ export class PatientWorker<Request, Answer> {
     this.start();
   }
 
-  post(message: Request): void {
+  /** `transfer`: buffers that are handed over instead of copied, once the message need not be sent again. */
+  post(message: Request, transfer: ArrayBuffer[] = []): void {
     this.unanswered?.push(message);
-    this.worker.postMessage(message);
+    this.worker.postMessage(message, this.unanswered ? [] : transfer);
     this.watch();
   }
 

@@ -50,8 +50,17 @@ export interface RgbaImage {
   height: number;
 }
 
+/** Upright pixels without an alpha channel, as decode() gives them: height * width * channels bytes, channels last. */
+export interface Pixels {
+  data: Uint8Array;
+  height: number;
+  width: number;
+  /** 1 (grey) or 3 (RGB). */
+  channels: number;
+}
+
 /** An encoded image (the bytes of a JPEG, PNG, ... file), or pixels. */
-export type ImageSource = Uint8Array | ArrayBuffer | Blob | RgbaImage;
+export type ImageSource = Uint8Array | ArrayBuffer | Blob | RgbaImage | Pixels;
 
 /** height, width, channels: as `input` in a model's spec. */
 export type InputSize = readonly [height: number, width: number, channels: number];
@@ -94,6 +103,8 @@ export interface AddOptions {
   onProgress?: (progress: AddProgress) => void;
   /** Stops between two images; those already added stay. */
   signal?: AbortSignal;
+  /** The images' buffers are handed over to the engine instead of copied: afterwards they are empty. Default false. */
+  transfer?: boolean;
 }
 
 /** An image that could not be used. */
@@ -106,14 +117,6 @@ export interface SkippedImage {
 export interface AddResult {
   added: number;
   skipped: SkippedImage[];
-}
-
-/** One image as the model sees it: height * width * channels bytes, channels last. */
-export interface Pixels {
-  data: Uint8Array;
-  height: number;
-  width: number;
-  channels: number;
 }
 
 /** What decode() made of an image of this size, upright. */

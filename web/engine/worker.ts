@@ -8,7 +8,16 @@ import type { CallMessage, CallName, Calls, Handle, ModelCreated, Part, Progress
 import { trainingRecord } from './record.js';
 import { labelIndex, recipeOf, seedNumber, wholeNumber } from './settings.js';
 import { evaluateLoop, evaluationOf, progressInterval, trainLoop } from './training.js';
-import type { EngineInfo, HeatMap, ImageSource, InputSize, ModelSpec, RgbaImage, TrainingRecord } from './types.js';
+import type {
+  EngineInfo,
+  HeatMap,
+  ImageSource,
+  InputSize,
+  ModelSpec,
+  Pixels,
+  RgbaImage,
+  TrainingRecord,
+} from './types.js';
 import { loadCore } from './variants.js';
 
 interface Engine {
@@ -142,13 +151,43 @@ async function bytesOf(source: Uint8Array | ArrayBuffer | Blob): Promise<Uint8Ar
   throw new Error('expected bytes: a Uint8Array, an ArrayBuffer or a Blob');
 }
 
-function isPixels(source: unknown): source is RgbaImage {
+function isPixels(source: unknown): source is RgbaImage | Pixels {
   return typeof source === 'object' && source !== null && 'data' in source && ArrayBuffer.isView(source.data);
 }
 
-function fromPixels({ data, width, height }: RgbaImage): CoreImage {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return started().core.Image.fromRgba(bytes, wholeNumber('width', width, 0, 1), wholeNumber('height', height, 0, 1));
+function fromPixels(source: RgbaImage | Pixels): CoreImage {
+  const width = wholeNumber('width', source.width, 0, 1);
+  const height = wholeNumber('height', source.height, 0, 1);
+  const { data } = source;
+  let bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if ('channels' in source) {
+    const { channels } = source;
+    if (channels !== 1 && channels !== 3)
+      throw new Error(`channels expected 1 (grey) or 3 (RGB), got ${String(channels)}`);
+    if (bytes.length !== width * height * channels) {
+      throw new Error(
+        `pixels expected width x height x ${channels} bytes, got ${bytes.length} bytes for ${width}x${height}`,
+      );
+    }
+    bytes = withAlpha(bytes, channels);
+  }
+  return started().core.Image.fromRgba(bytes, width, height);
+}
+
+/** Fresh memory costs more than filling it does: pictures of a model's size take this again and again. */
+const scratch = new Uint8Array(1 << 20);
+
+function withAlpha(bytes: Uint8Array, channels: 1 | 3): Uint8Array<ArrayBuffer> {
+  const size = (bytes.length / channels) * 4;
+  const rgba = size <= scratch.length ? scratch.subarray(0, size) : new Uint8Array(size);
+  const [green, blue] = channels === 1 ? [0, 0] : [1, 2];
+  for (let to = 0, from = 0; to < size; to += 4, from += channels) {
+    rgba[to] = bytes[from]!;
+    rgba[to + 1] = bytes[from + green]!;
+    rgba[to + 2] = bytes[from + blue]!;
+    rgba[to + 3] = 255;
+  }
+  return rgba;
 }
 
 async function decode(source: ImageSource): Promise<CoreImage> {
@@ -519,7 +558,8 @@ async function answer({ id, name, takes }: CallMessage): Promise<void> {
     const gives = await (
       answers[name] as (takes: unknown, call: Call) => Calls[CallName]['gives'] | Promise<Calls[CallName]['gives']>
     )(takes, call);
-    const buffer = gives instanceof Uint8Array ? gives.buffer : undefined;
+    const bytes = gives && typeof gives === 'object' && 'data' in gives ? gives.data : gives;
+    const buffer = bytes instanceof Uint8Array ? bytes.buffer : undefined;
     owner.post({ kind: 'result', id, gives }, buffer instanceof ArrayBuffer ? [buffer] : []);
   } catch (error) {
     let message = messageOf(error);

@@ -1,5 +1,5 @@
 // Brings photos to the engine as a data set, in which every image is named by its photo's id.
-import type { Dataset, InputSize, Pinhole } from '../../engine/index';
+import type { Dataset, ImageSource, InputSize, Pinhole } from '../../engine/index';
 import { withoutLeaks } from '../advice/duplicates';
 import { presentDuplicates } from '../advice/watch';
 import { imagesOf } from '../files/pixels';
@@ -22,17 +22,22 @@ export async function datasetOf(
 ): Promise<Dataset> {
   const dataset = await pinhole.createDataset({ classes: classes.map(({ name }) => name), input });
   const photos = classes.flatMap((one, label) => one.photos.map((photo) => ({ photo, label })));
+  const read = (from: number): Promise<ImageSource[]> => {
+    const next = photos.slice(from, from + photosAtOnce).map(({ photo }) => photo);
+    const images = imagesOf(pinhole, next, input, bytesAtOnce);
+    // It is waited for later.
+    images.catch(() => undefined);
+    return images;
+  };
+  let next = read(0);
   for (let done = 0; done < photos.length && !stopped();) {
-    const next = photos.slice(done, done + photosAtOnce);
-    const images = await imagesOf(
-      pinhole,
-      next.map(({ photo }) => photo),
-      input,
-      bytesAtOnce,
-    );
-    const some = next.slice(0, images.length);
+    const images = await next;
+    const some = photos.slice(done, done + images.length);
     const items = some.map(({ photo, label }, i) => ({ image: images[i]!, label, name: String(photo.id) }));
-    const { skipped } = await dataset.addMany(items);
+    const adding = dataset.addMany(items, { transfer: true });
+    // The store reads what comes next while the engine takes these.
+    if (done + some.length < photos.length) next = read(done + some.length);
+    const { skipped } = await adding;
     if (skipped[0]) {
       const name = some.find(({ photo }) => String(photo.id) === skipped[0]!.name)?.photo.name ?? '';
       throw new Error(`${name}: ${skipped[0].reason}`);

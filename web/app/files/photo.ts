@@ -12,6 +12,7 @@ export const largestFile = 1 << 20;
  */
 export const smallFile = 4096;
 
+/** Its buffers are handed over. */
 export interface PhotoRequest {
   readonly id: number;
   readonly file: Blob | Bytes;
@@ -23,6 +24,8 @@ export interface PhotoParts {
   /** null: the picture itself does. */
   readonly thumbnail: Bytes | null;
   readonly picture: Bytes;
+  /** The request's, handed back. */
+  readonly pixels: Bytes;
   readonly exact: string;
   readonly look: string;
 }

@@ -13,9 +13,9 @@ const longestSide = 1024;
 
 async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
   const original = file instanceof Blob ? new Uint8Array(await file.arrayBuffer()) : file;
-  const prints = { exact: exactPrint(original), look: lookOf(pixels) };
+  const rest = { pixels: pixels.data as Bytes, exact: exactPrint(original), look: lookOf(pixels) };
   if (original.length < smallFile && isShownByBrowsers(original))
-    return { thumbnail: null, picture: original, ...prints };
+    return { thumbnail: null, picture: original, ...rest };
   const isKept = original.length <= largestFile;
   const bitmap = await createImageBitmap(
     isKept && areEnough(pixels) ? asImageData(pixels) : file instanceof Blob ? file : new Blob([file]),
@@ -33,7 +33,7 @@ async function partsOf({ file, pixels }: PhotoRequest): Promise<PhotoParts> {
       picture: isKept
         ? original
         : await jpegOf(drawn(bitmap, smallWidth, smallHeight, smallWidth, smallHeight).canvas, 0.92),
-      ...prints,
+      ...rest,
     };
   } finally {
     bitmap.close();
@@ -100,6 +100,8 @@ self.onmessage = async ({ data }: MessageEvent<PhotoRequest>) => {
   } catch (error) {
     answer = { id: data.id, failure: error instanceof Error ? error.message : String(error) };
   }
-  const { thumbnail, picture } = answer.parts ?? {};
-  self.postMessage(answer, { transfer: [thumbnail, picture].flatMap((bytes) => (bytes ? [bytes.buffer] : [])) });
+  const { thumbnail, picture, pixels } = answer.parts ?? {};
+  self.postMessage(answer, {
+    transfer: [thumbnail, picture, pixels].flatMap((bytes) => (bytes ? [bytes.buffer] : [])),
+  });
 };

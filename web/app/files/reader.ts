@@ -102,10 +102,9 @@ export class Reader {
     } catch (error) {
       return { name, failure: messageOf(error), isFull: false };
     }
-    const { exact, look, ...bytes } = parts;
+    const { exact, look, thumbnail, picture, pixels } = parts;
     try {
-      const pixels = isSmall ? null : (read.pixels.data as Uint8Array<ArrayBuffer>);
-      await putPicture(id, { ...bytes, pixels }, this.input);
+      await putPicture(id, { thumbnail, picture, pixels: isSmall ? null : pixels }, this.input);
     } catch (error) {
       return { name, failure: messageOf(error), isFull: true };
     }
@@ -114,7 +113,12 @@ export class Reader {
 
   private partsOf(request: PhotoRequest): Promise<PhotoParts> {
     const answer = new Promise<PhotoParts>((resolve, reject) => this.asked.set(request.id, { resolve, reject }));
-    this.worker.post(request);
+    const { file, pixels } = request;
+    const buffers = [file, pixels.data].flatMap((bytes) => (bytes instanceof Uint8Array ? [bytes.buffer] : []));
+    this.worker.post(
+      request,
+      buffers.filter((buffer) => buffer instanceof ArrayBuffer),
+    );
     return answer;
   }
 

@@ -140,10 +140,15 @@ self.onmessage = ({ data }: MessageEvent<StoreRequest>) => {
     } catch (error) {
       answer = { id: data.id, failure: inWords(error) };
     }
-    const bytes = answer.gives instanceof Uint8Array ? answer.gives.buffer : undefined;
-    self.postMessage(answer, { transfer: bytes instanceof ArrayBuffer ? [bytes] : [] });
+    self.postMessage(answer, { transfer: buffersIn(answer.gives) });
   });
 };
+
+/** Of bytes, wherever they are in an answer. */
+function buffersIn(gives: unknown): ArrayBuffer[] {
+  if (gives instanceof Uint8Array) return gives.buffer instanceof ArrayBuffer ? [gives.buffer] : [];
+  return typeof gives === 'object' && gives !== null ? Object.values(gives).flatMap(buffersIn) : [];
+}
 
 function inWords(error: unknown): string {
   if (error instanceof DOMException && error.name === 'QuotaExceededError')
