@@ -288,6 +288,24 @@ test('the webcam records several pictures as long as its button is held, by keyb
   await close();
 });
 
+/** In the page: how many photos its database has on its lists. */
+async function photosKept() {
+  const done = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = reject;
+    });
+  const database = await done(indexedDB.open('pinhole'));
+  const lists = await done(database.transaction('project').objectStore('project').get('photos'));
+  database.close();
+  return (lists?.classes ?? []).reduce((sum, { photos: { length } }) => sum + length, 0);
+}
+
+/** The slower the page's writing is, the longer it waits before. */
+async function untilKept(page, count) {
+  while ((await page.evaluate(photosKept)) !== count) await page.waitForTimeout(100);
+}
+
 test(
   'a reload brings back classes, images, settings, curves and the trained model; a new project clears them',
   limit,
@@ -305,7 +323,7 @@ test(
     await page.getByRole('button', { name: 'Remove fish1.jpg' }).focus();
     await page.keyboard.press('Delete');
     await page.getByText('23 images in 3 classes').waitFor();
-    await page.waitForTimeout(1500);
+    await untilKept(page, 23);
 
     await page.reload();
     await engineReady(page);
@@ -335,7 +353,7 @@ test(
     await page.getByRole('button', { name: 'New project' }).click();
     await page.getByRole('button', { name: 'Delete everything' }).click();
     await page.getByRole('heading', { name: 'Drop a folder of photos here' }).waitFor();
-    await page.waitForTimeout(1000);
+    await untilKept(page, 0);
     await page.reload();
     await engineReady(page);
     await page.getByRole('heading', { name: 'Drop a folder of photos here' }).waitFor();
