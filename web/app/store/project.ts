@@ -13,8 +13,9 @@ import { forgetTraining, keepTraining, trainingBefore } from './training';
 
 /** Rises when what is saved can no longer be read as before. */
 export const projectFormat = 1;
-/** Changes are gathered for so many milliseconds; for longer where writing takes long, as with very many photos: a tenth of the time. */
-const saveEvery = 400;
+/** Changes are gathered for so many milliseconds. */
+const gathering = 400;
+/** Between two writes; longer where writing takes long, as with very many photos: a tenth of the time. */
 const mostBetweenSaves = 10_000;
 
 /** The signals that are kept, by name. */
@@ -148,13 +149,15 @@ async function isOurs(): Promise<boolean> {
 }
 
 let timer: ReturnType<typeof setTimeout> | undefined;
-let untilSave = saveEvery;
+/** After a write, in milliseconds. */
+let pause = 0;
+let noSaveBefore = 0;
 
 function startSaving(): void {
   let isFirst = true;
   effect(() => {
     keptNow();
-    if (!isFirst) timer ??= setTimeout(() => void save(), untilSave);
+    if (!isFirst) timer ??= setTimeout(() => void save(), Math.max(gathering, noSaveBefore - performance.now()));
     isFirst = false;
   });
   let isRestored = true;
@@ -174,8 +177,11 @@ async function save(): Promise<void> {
   clearTimeout(timer);
   timer = undefined;
   const begun = performance.now();
+  noSaveBefore = begun + pause;
   await writing(writeProject);
-  untilSave = Math.min(Math.max(saveEvery, 9 * (performance.now() - begun)), mostBetweenSaves);
+  const ended = performance.now();
+  pause = Math.min(9 * (ended - begun), mostBetweenSaves);
+  noSaveBefore = ended + pause;
 }
 
 /** The project as it is at this moment, but for `changes`. */
