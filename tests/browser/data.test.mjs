@@ -362,6 +362,33 @@ test(
   },
 );
 
+test(
+  'photos that were read in are written at once, even where writing is slow and pauses are long',
+  limit,
+  async () => {
+    const many = photoFolder(['fishes', 'monuments', 'tools'], 20);
+    const { page, context, close } = await openPage(browser, server.url);
+    await context.addInitScript(() => {
+      Object.defineProperty(IDBTransaction.prototype, 'oncomplete', {
+        set(listener) {
+          this.addEventListener('complete', () => setTimeout(listener, 1000));
+        },
+      });
+    });
+    await page.reload();
+    await engineReady(page);
+    await page.getByLabel('Choose a folder').setInputFiles(many.folder);
+    await page.getByText('60 images in 3 classes').waitFor();
+    // Less than the pause of nine seconds.
+    await page.waitForTimeout(5000);
+    await page.reload();
+    await engineReady(page);
+    await page.getByText('60 images in 3 classes').waitFor();
+    await close();
+    many.remove();
+  },
+);
+
 test('of many photos only those in view are drawn, and the keyboard reaches the last', limit, async () => {
   const { page, close } = await openPage(browser, server.url);
   const files = readdirSync(path.join(samples, 'fishes')).map((file) => path.join(samples, 'fishes', file));

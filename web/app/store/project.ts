@@ -1,7 +1,7 @@
 // Keeps the project between visits: everything but the pictures (pictures.ts) and the state of a training (training.ts) in IndexedDB,
 // whose writes are whole or not at all, so that a tab that crashes leaves the last state. One tab at a time holds the project; another works on its own, in
 // memory.
-import { batch, effect } from '@preact/signals';
+import { batch, computed, effect } from '@preact/signals';
 import { clear, createStore, get, setMany, type UseStore } from 'idb-keyval';
 import type { Model } from '../../engine/index';
 import { messageOf } from '../actions/errors';
@@ -165,6 +165,11 @@ function startSaving(): void {
     const training = state.keptTraining.value;
     if (!isRestored) void keepTraining(training, attempt);
     isRestored = false;
+  });
+  // When photos have been read in, and when a training begins or ends, no write waits.
+  const stage = computed(() => `${state.phase.value} ${state.reading.value !== null}`);
+  effect(() => {
+    if (stage.value) void save();
   });
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'hidden') void save();
