@@ -15,7 +15,7 @@ import { forgetTraining, keepTraining, trainingBefore } from './training';
 export const projectFormat = 1;
 /** Changes are gathered for so many milliseconds. */
 const gathering = 400;
-/** Between two writes; longer where writing takes long, as with very many photos: a tenth of the time. */
+/** While photos are read in or a training runs: between two writes, which take a tenth of the time where writing is slow. */
 const mostBetweenSaves = 10_000;
 
 /** The signals that are kept, by name. */
@@ -185,7 +185,8 @@ async function save(): Promise<void> {
   noSaveBefore = begun + pause;
   await writing(writeProject);
   const ended = performance.now();
-  pause = Math.min(9 * (ended - begun), mostBetweenSaves);
+  const keepsChanging = state.isBusy.value || state.reading.value !== null;
+  pause = keepsChanging ? Math.min(9 * (ended - begun), mostBetweenSaves) : 0;
   noSaveBefore = ended + pause;
 }
 
