@@ -42,11 +42,11 @@ bool is_trained(Layer& layer) {
                      [](const Parameter* p) { return p->requires_grad; });
 }
 
-/// Values that one tensor takes: it starts on a cache line and is followed by the slack that vector kernels may read.
-std::size_t room_for(const Shape& item, int batch) {
+/// Throws std::bad_alloc for more than memory can hold.
+std::size_t batch_room(const Shape& item, int batch) {
   const std::size_t values = item.with_n(batch).size();
   if (values > kMostInMemory) throw std::bad_alloc();
-  return (values + 32 + 15) / 16 * 16;
+  return room_for(values);
 }
 
 /// From sizes to offsets; returns the sum.
@@ -194,7 +194,7 @@ void Chain::place_outputs(Plan& plan, Room room, std::vector<std::size_t>& kept,
     read_later = read_later || step.layer->uses_output();
     if (step.y_place.region != kNowhere)
       take(step.y_place.kept ? kept : scratch, step.y_place.region,
-           room_for(step.output, plan.images(k, room)));
+           batch_room(step.output, plan.images(k, room)));
   }
 }
 
@@ -218,7 +218,7 @@ void Chain::place_gradients(Plan& plan, Pass pass, Room room,
     } else {
       place = {.kept = false, .region = !last && after.region == 0 ? 1U : 0U};
     }
-    take(scratch, place.region, room_for(plan.steps[k - 1].output, plan.images(k - 1, room)));
+    take(scratch, place.region, batch_room(plan.steps[k - 1].output, plan.images(k - 1, room)));
   }
 }
 

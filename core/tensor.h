@@ -52,6 +52,10 @@ class Buffer {
   std::size_t count_ = 0;
 };
 
+/// Values that a tensor of `values` takes where tensors follow each other in memory: it starts on a cache line and is followed by the slack
+/// that vector kernels may read.
+constexpr std::size_t room_for(std::size_t values) { return (values + 32 + 15) / 16 * 16; }
+
 /// A shape and its values: owned, or borrowed from an arena that outlives the tensor.
 class Tensor {
  public:

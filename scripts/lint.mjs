@@ -41,8 +41,14 @@ async function clangTidy() {
 }
 
 const checks = {
-  prettier: () => npx('prettier', fix ? '--write' : '--check', '--log-level=warn', ...(named.length ? named : ['.'])),
-  eslint: () => npx('eslint', ...(fix ? ['--fix'] : []), ...(named.length ? named : ['.'])),
+  prettier: () =>
+    npx(
+      'prettier',
+      fix ? '--write' : '--check',
+      '--log-level=warn',
+      ...(named.length ? ['--ignore-unknown', ...named] : ['.']),
+    ),
+  eslint: () => npx('eslint', ...(fix ? ['--fix'] : []), ...(named.length ? ['--no-warn-ignored', ...named] : ['.'])),
   'clang-format': clangFormat,
   ...(fix
     ? {}

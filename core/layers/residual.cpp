@@ -23,8 +23,6 @@ void add(ThreadPool& pool, const Tensor& from, Tensor& to) {
   });
 }
 
-std::size_t padded(std::size_t values) { return (values + 32 + 15) / 16 * 16; }
-
 class Residual final : public Layer {
  public:
   Residual(LayerSpec& spec, const BuildContext& context) {
@@ -98,7 +96,7 @@ class Residual final : public Layer {
     if (own_sum_ && pass != Pass::kPredict) body_output_.resize(out);
     std::size_t inside = body_->prepare(input.n, pass);
     if (!shortcut_) return inside;
-    return padded(std::max(out.size(), input.size())) +
+    return room_for(std::max(out.size(), input.size())) +
            std::max(inside, shortcut_->prepare(input.n, pass));
   }
 
@@ -106,7 +104,7 @@ class Residual final : public Layer {
     ThreadPool& pool = context.backend.pool();
     const bool apart = own_sum_ && context.pass != Pass::kPredict;
     RunContext inside = context;
-    if (shortcut_) inside.scratch += padded(std::max(y.size(), x.size()));
+    if (shortcut_) inside.scratch += room_for(std::max(y.size(), x.size()));
     if (apart) body_output_.resize(y.shape());
     body_->forward(inside, x, apart ? &body_output_ : &y);
     if (apart) std::copy_n(body_output_.data(), y.size(), y.data());
@@ -120,7 +118,7 @@ class Residual final : public Layer {
                 Tensor* dx) override {
     ThreadPool& pool = context.backend.pool();
     RunContext inside = context;
-    if (shortcut_) inside.scratch += padded(std::max(y.size(), x.size()));
+    if (shortcut_) inside.scratch += room_for(std::max(y.size(), x.size()));
     body_->backward(inside, x, own_sum_ ? &body_output_ : &y, dy, dx);
     if (!shortcut_) {
       if (dx != nullptr) add(pool, dy, *dx);

@@ -42,7 +42,7 @@ const specs = {
       body: [{ type: 'Conv2d', out_channels: 4, kernel_size: 1 }, { type: 'SiLU' }],
       shortcut: [{ type: 'Conv2d', out_channels: 4, kernel_size: 1 }],
     },
-    { type: 'SqueezeExcite', squeeze_channels: 2 },
+    { type: 'HorizontalFlipTTA', body: [{ type: 'SqueezeExcite', squeeze_channels: 2 }] },
     { type: 'ReLU6' },
     { type: 'Hardswish' },
     { type: 'Dropout', p: 0.2 },

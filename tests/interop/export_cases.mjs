@@ -100,6 +100,13 @@ export function randomChain(seed) {
       [h, w, c] = [Math.ceil(h / stride), Math.ceil(w / stride), channels];
     },
     SqueezeExcite: () => add({ type: 'SqueezeExcite', squeeze_channels: whole(1, 6) }),
+    HorizontalFlipTTA: () => {
+      const channels = whole(2, 8);
+      const stride = pick([1, 2]);
+      const conv = { type: 'Conv2d', out_channels: channels, kernel_size: 3, padding: 1, stride };
+      add({ type: 'HorizontalFlipTTA', body: [conv, pick([{ type: 'BatchNorm2d' }, { type: 'ReLU' }])] });
+      [h, w, c] = [Math.ceil(h / stride), Math.ceil(w / stride), channels];
+    },
     ReLU6: () => add({ type: 'ReLU6' }),
     SiLU: () => add({ type: 'SiLU' }),
     Hardswish: () => add({ type: 'Hardswish' }),

@@ -76,6 +76,16 @@ class Residual(nn.Module):
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
+class HorizontalFlipTTA(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        y = self.body(x)
+        return y if self.training else (y + self.body(x.flip(3)).flip(3)) / 2
+
+
 class SqueezeExcite(nn.Module):
     def __init__(self, gate):
         super().__init__()
@@ -133,6 +143,9 @@ def make_layer(spec, shape, classes, rng):
         body, out = make_chain(spec["body"], shape, classes, rng)
         shortcut = make_chain(spec["shortcut"], shape, classes, rng)[0] if spec.get("shortcut") else None
         return Residual(body, shortcut), out
+    if kind == "HorizontalFlipTTA":
+        body, out = make_chain(spec["body"], shape, classes, rng)
+        return HorizontalFlipTTA(body), out
     if kind == "SqueezeExcite":
         only_keys(kind, spec, {"squeeze_channels"})
         gate, _ = make_chain([{"type": "Conv2d", "out_channels": outputs, "kernel_size": 1} for outputs in (spec["squeeze_channels"], channels)],
