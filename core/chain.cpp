@@ -81,6 +81,16 @@ std::string layer_place(const Json& layer, std::size_t index, std::string_view p
                         : text('[', type, ' ', prefix, '.', name, ']');
 }
 
+std::unique_ptr<Chain> chain_inside(LayerSpec& spec, std::string_view key,
+                                    const BuildContext& context) {
+  const Json* layers = spec.layers(key);
+  if (layers == nullptr || layers->empty()) return nullptr;
+  BuildContext inside = context;
+  inside.prefix = text(context.prefix, '.', key);
+  inside.flattened = context.input;
+  return std::make_unique<Chain>(*layers, inside, Chain::Output::kCallers);
+}
+
 Chain::Chain(const Json& specs, const BuildContext& context, Output output)
     : output_(output), input_(context.input) {
   BuildContext inside = context;
@@ -121,6 +131,15 @@ std::vector<Parameter*> Chain::buffers() const {
     for (Parameter* buffer : layer->buffers()) all.push_back(buffer);
   }
   return all;
+}
+
+void Chain::init(Rng& rng) {
+  for (const auto& layer : layers_) layer->init(rng);
+}
+
+bool Chain::deterministic() const {
+  return std::all_of(layers_.begin(), layers_.end(),
+                     [](const auto& layer) { return layer->deterministic(); });
 }
 
 std::size_t Chain::frozen_layers() const {

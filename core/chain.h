@@ -24,8 +24,14 @@ class Chain {
   const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
   /// Of layer `index`, for one image.
   const Shape& output(std::size_t index) const { return outputs_[index]; }
+  /// Of the last layer, for one image.
+  const Shape& output() const { return outputs_.back(); }
   std::vector<Parameter*> parameters() const;
   std::vector<Parameter*> buffers() const;
+  /// PyTorch's default initialisation of every layer.
+  void init(Rng& rng);
+  /// Whether every layer is, as Layer::deterministic has it.
+  bool deterministic() const;
   /// Runs only the first `count` layers from now on. Before the first prepare.
   void run_first(std::size_t count) { body_ = count; }
 
@@ -120,6 +126,10 @@ class Chain {
   std::array<Plan, 3> plans_;
   Buffer kept_;
 };
+
+/// The list of layers that a layer's spec has under `key`, for inside that layer; null when there is none or it is empty.
+std::unique_ptr<Chain> chain_inside(LayerSpec& spec, std::string_view key,
+                                    const BuildContext& context);
 
 /// "[Conv2d conv1]": starts every message about the layer.
 std::string layer_place(const Json& layer, std::size_t index, std::string_view prefix);

@@ -188,7 +188,7 @@ int Model::classes() const { return impl_->loss == LossKind::kBinaryCrossEntropy
 void Model::init(std::uint64_t seed) {
   constexpr std::uint64_t kStream = 1;
   Rng rng(seed, kStream);
-  for (const auto& layer : impl_->chain.layers()) layer->init(rng);
+  impl_->chain.init(rng);
 }
 
 std::vector<Parameter*> Model::parameters() { return impl_->chain.parameters(); }

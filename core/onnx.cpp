@@ -237,6 +237,7 @@ std::string OnnxGraph::tensor(std::string name, int type, std::span<const std::i
 }
 
 std::string OnnxGraph::parameter(const Parameter& parameter) {
+  if (taken_.contains(parameter.name)) return parameter.name;
   const StoredTensor stored = to_torch(parameter, parameter.value);
   return tensor(unique(parameter.name), kFloat, stored.shape, raw<float>(stored.values));
 }

@@ -35,7 +35,7 @@ class OnnxGraph {
   /// Adds a node "/SCOPE/OP" (a layer's name, its dots as slashes) and gives the name of its output.
   std::string node(std::string_view scope, std::string_view op, std::vector<std::string> inputs,
                    const std::vector<OnnxAttribute>& attributes = {});
-  /// Adds a layer's weights under their own name, which it gives back.
+  /// Adds a layer's weights under their own name, unless they are there, and gives the name back.
   std::string parameter(const Parameter& parameter);
   /// Adds a constant (T is std::int64_t, float or double; no shape: a scalar) and gives its name.
   template <class T>

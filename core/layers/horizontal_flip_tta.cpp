@@ -15,85 +15,52 @@ namespace pinhole {
 
 namespace {
 
-/// Calls pixel(one, other) for every pixel of a batch and the one that it is in the mirror, as offsets of their first channel.
-template <class Body>
-void for_mirrored(ThreadPool& pool, const Shape& shape, const Body& pixel) {
-  const auto width = static_cast<std::size_t>(shape.w),
-             channels = static_cast<std::size_t>(shape.c);
-  const std::size_t rows = static_cast<std::size_t>(shape.n) * static_cast<std::size_t>(shape.h);
+/// to = from in the mirror; with `mean`, to = the mean of that and what it was.
+void mirror(ThreadPool& pool, const Tensor& from, Tensor& to, bool mean = false) {
+  const auto width = static_cast<std::size_t>(from.shape().w),
+             channels = static_cast<std::size_t>(from.shape().c);
   constexpr std::size_t kGrain = 16384;  // values
-  pool.parallel_ranges(rows, std::max<std::size_t>(1, kGrain / (width * channels)),
+  const std::size_t pixels = from.size() / channels;
+  pool.parallel_ranges(pixels, std::max<std::size_t>(1, kGrain / channels),
                        [&](std::size_t begin, std::size_t end) {
-                         for (std::size_t row = begin; row < end; ++row) {
-                           const std::size_t first = row * width;
-                           for (std::size_t w = 0; w < width; ++w)
-                             pixel((first + w) * channels, (first + width - 1 - w) * channels);
+                         for (std::size_t pixel = begin; pixel < end; ++pixel) {
+                           const std::size_t column = pixel % width;
+                           const real* a = from.data() + pixel * channels;
+                           real* b = to.data() + (pixel - column + (width - 1 - column)) * channels;
+                           for (std::size_t c = 0; c < channels; ++c)
+                             b[c] = mean ? (b[c] + a[c]) / 2 : a[c];
                          }
                        });
-}
-
-void mirror(ThreadPool& pool, const Tensor& from, Tensor& to) {
-  const auto channels = static_cast<std::size_t>(from.shape().c);
-  for_mirrored(pool, from.shape(), [&](std::size_t a, std::size_t b) {
-    std::copy_n(from.data() + a, channels, to.data() + b);
-  });
-}
-
-/// to = scale * (to + from in the mirror).
-void add_mirrored(ThreadPool& pool, const Tensor& from, Tensor& to, real scale) {
-  const auto channels = static_cast<std::size_t>(from.shape().c);
-  for_mirrored(pool, from.shape(), [&](std::size_t a, std::size_t b) {
-    const real* mirrored = from.data() + a;
-    real* sum = to.data() + b;
-    for (std::size_t c = 0; c < channels; ++c) sum[c] = scale * (sum[c] + mirrored[c]);
-  });
 }
 
 class HorizontalFlipTTA final : public Layer {
  public:
   HorizontalFlipTTA(LayerSpec& spec, const BuildContext& context) {
-    BuildContext inside = context;
-    inside.prefix = context.prefix + ".body";
-    inside.flattened = context.input;
-    const Json* body = spec.layers("body");
-    if (body == nullptr || body->empty()) spec.fail("needs a \"body\", a list of layers");
-    body_ = std::make_unique<Chain>(*body, inside, Chain::Output::kCallers);
-    out_ = body_->output(body->size() - 1);
+    body_ = chain_inside(spec, "body", context);
+    if (!body_) spec.fail("needs a \"body\", a list of layers");
     uses_output_ = body_->uses_output();
   }
 
-  Shape output_shape(const Shape& in) const override { return out_.with_n(in.n); }
+  Shape output_shape(const Shape& in) const override { return body_->output().with_n(in.n); }
 
-  /// One body for both views: they go through it as one batch.
   OnnxValue to_onnx(OnnxGraph& graph, const OnnxValue& x) const override {
-    const auto list = [&](std::vector<std::int64_t> values) {
-      const auto count = static_cast<std::int64_t>(values.size());
-      return graph.constant<std::int64_t>(name, values, {count});
-    };
+    // image[..., ::-1]
     const auto mirrored = [&](const std::string& image) {
+      const auto number = [&](std::int64_t value) {
+        return graph.constant<std::int64_t>(name, {&value, 1}, {1});
+      };
       return graph.node(name, "Slice",
-                        {image, list({-1}), list({INT64_MIN}), list({3}), list({-1})});
+                        {image, number(-1), number(INT64_MIN), number(3), number(-1)});
     };
-    const std::string& image = graph.image(*this, x).name;
-    const std::string both =
-        graph.node(name, "Concat", {image, mirrored(image)}, {{"axis", std::int64_t{0}}});
-    const OnnxValue y = graph.chain(body_->layers(), {both});
-    const std::string views =
-        graph.node(name, "Reshape",
-                   {y.name, y.flat ? list({2, -1, static_cast<std::int64_t>(out_.item())})
-                                   : list({2, -1, out_.c, out_.h, out_.w})});
-    const auto view = [&](std::int64_t index) {
-      const std::string at = graph.constant<std::int64_t>(name, {&index, 1}, {});
-      return graph.node(name, "Gather", {views, at}, {{"axis", std::int64_t{0}}});
-    };
-    const std::string second = y.flat ? view(1) : mirrored(view(1));
-    return {graph.node(name, "Mean", {view(0), second}), y.flat};
+    const OnnxValue y = graph.chain(body_->layers(), graph.image(*this, x));
+    const OnnxValue other = graph.chain(body_->layers(), {mirrored(x.name)});
+    return {graph.node(name, "Mean", {y.name, y.flat ? other.name : mirrored(other.name)}), y.flat};
   }
 
   std::string to_torch(TorchSource& source) const override {
     source.needs_image(*this);
     source.helper("HorizontalFlipTTA", R"(class HorizontalFlipTTA(nn.Module):
-    """body(x); in evaluation the mean of that and of the mirrored image's, mirrored back."""
+    """body(x); in evaluation its mean with that of the mirror image, mirrored back."""
 
     def __init__(self, body):
         super().__init__()
@@ -101,10 +68,10 @@ class HorizontalFlipTTA final : public Layer {
 
     def forward(self, x):
         y = self.body(x)
-        if self.training:
-            return y
-        mirrored = self.body(x.flip(3))
-        return (y + (mirrored.flip(3) if mirrored.dim() == 4 else mirrored)) / 2
+        if not self.training:
+            mirrored = self.body(x.flip(3))
+            y = (y + (mirrored.flip(3) if y.dim() == 4 else mirrored)) / 2
+        return y
 )");
     return "HorizontalFlipTTA(" + source.sequential(body_->layers()) + ')';
   }
@@ -112,8 +79,8 @@ class HorizontalFlipTTA final : public Layer {
   std::size_t prepare(const Shape& input, Pass pass) override {
     const std::size_t inside = body_->prepare(input.n, pass);
     if (pass == Pass::kTrain) return inside;
-    const std::size_t x = room_for(input.size()), y = room_for(output_shape(input).size());
-    return inside + (pass == Pass::kExplain ? 2 * x + 2 * y : x + y);
+    const std::size_t views = room_for(input.size()) + room_for(output_shape(input).size());
+    return inside + (pass == Pass::kExplain ? 2 : 1) * views;
   }
 
   void forward(RunContext& context, const Tensor& x, Tensor& y) override {
@@ -127,7 +94,7 @@ class HorizontalFlipTTA final : public Layer {
     mirror(pool, x, other_x);
     body_->forward(inside, x, &y);
     body_->forward(inside, other_x, &other_y);
-    add_mirrored(pool, other_y, y, real(0.5));
+    mirror(pool, other_y, y, true);
   }
 
   void backward(RunContext& context, const Tensor& x, const Tensor& y, const Tensor& dy,
@@ -136,33 +103,26 @@ class HorizontalFlipTTA final : public Layer {
       body_->backward(context, x, &y, dy, dx);
       return;
     }
+    if (dx == nullptr) return;  // Pass::kExplain wants no gradients of parameters
     // What the body keeps is of the last view that went through it: each goes through again.
     ThreadPool& pool = context.backend.pool();
     RunContext inside = context;
     Tensor other_x = take(inside, x.shape()), other_dx = take(inside, x.shape());
-    Tensor one_y = take(inside, y.shape()), one_dy = take(inside, y.shape());
-    const std::size_t values = dy.size();
-    body_->forward(inside, x, &one_y);
-    for (std::size_t i = 0; i < values; ++i) one_dy.data()[i] = dy.data()[i] / 2;
-    body_->backward(inside, x, &one_y, one_dy, dx);
+    Tensor view_y = take(inside, y.shape()), other_dy = take(inside, y.shape());
+    body_->forward(inside, x, &view_y);
+    body_->backward(inside, x, &view_y, dy, dx);
     mirror(pool, x, other_x);
-    body_->forward(inside, other_x, &one_y);
-    mirror(pool, dy, one_dy);
-    for (std::size_t i = 0; i < values; ++i) one_dy.data()[i] /= 2;
-    body_->backward(inside, other_x, &one_y, one_dy, dx != nullptr ? &other_dx : nullptr);
-    if (dx != nullptr) add_mirrored(pool, other_dx, *dx, 1);
+    mirror(pool, dy, other_dy);
+    body_->forward(inside, other_x, &view_y);
+    body_->backward(inside, other_x, &view_y, other_dy, &other_dx);
+    mirror(pool, other_dx, *dx, true);
   }
 
   std::vector<Parameter*> parameters() override { return body_->parameters(); }
   std::vector<Parameter*> buffers() override { return body_->buffers(); }
-  void init(Rng& rng) override {
-    for (const auto& layer : body_->layers()) layer->init(rng);
-  }
+  void init(Rng& rng) override { body_->init(rng); }
   bool uses_output() const override { return uses_output_; }
-  bool deterministic() const override {
-    return std::all_of(body_->layers().begin(), body_->layers().end(),
-                       [](const auto& layer) { return layer->deterministic(); });
-  }
+  bool deterministic() const override { return body_->deterministic(); }
 
  private:
   /// A tensor from the front of the scratch.
@@ -173,7 +133,6 @@ class HorizontalFlipTTA final : public Layer {
   }
 
   std::unique_ptr<Chain> body_;
-  Shape out_;
   bool uses_output_ = false;
 };
 

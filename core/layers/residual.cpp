@@ -26,20 +26,13 @@ void add(ThreadPool& pool, const Tensor& from, Tensor& to) {
 class Residual final : public Layer {
  public:
   Residual(LayerSpec& spec, const BuildContext& context) {
-    const auto inside = [&](std::string_view part) {
-      BuildContext c = context;
-      c.prefix = text(context.prefix, '.', part);
-      c.flattened = context.input;
-      return c;
-    };
-    const Json* body = spec.layers("body");
-    if (body == nullptr || body->empty()) spec.fail("needs a \"body\", a list of layers");
-    body_ = std::make_unique<Chain>(*body, inside("body"), Chain::Output::kCallers);
-    const Shape out = body_->output(body->size() - 1);
+    body_ = chain_inside(spec, "body", context);
+    if (!body_) spec.fail("needs a \"body\", a list of layers");
+    const Shape out = body_->output();
     Shape skipped = context.input;
-    if (const Json* shortcut = spec.layers("shortcut"); shortcut != nullptr && !shortcut->empty()) {
-      shortcut_ = std::make_unique<Chain>(*shortcut, inside("shortcut"), Chain::Output::kCallers);
-      skipped = shortcut_->output(shortcut->size() - 1);
+    shortcut_ = chain_inside(spec, "shortcut", context);
+    if (shortcut_) {
+      skipped = shortcut_->output();
       // Its output is added and gone.
       if (const auto& end = shortcut_->layers().back(); end->uses_output())
         spec.fail(text("its shortcut ends in ", end->type,
@@ -134,17 +127,12 @@ class Residual final : public Layer {
   std::vector<Parameter*> buffers() override { return joined(&Chain::buffers); }
 
   void init(Rng& rng) override {
-    for (const auto& layer : body_->layers()) layer->init(rng);
-    if (!shortcut_) return;
-    for (const auto& layer : shortcut_->layers()) layer->init(rng);
+    body_->init(rng);
+    if (shortcut_) shortcut_->init(rng);
   }
 
   bool deterministic() const override {
-    const auto all = [](const Chain& chain) {
-      return std::all_of(chain.layers().begin(), chain.layers().end(),
-                         [](const auto& layer) { return layer->deterministic(); });
-    };
-    return all(*body_) && (!shortcut_ || all(*shortcut_));
+    return body_->deterministic() && (!shortcut_ || shortcut_->deterministic());
   }
 
  private:

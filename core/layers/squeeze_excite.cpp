@@ -97,9 +97,7 @@ class SqueezeExcite final : public Layer {
   }
 
   std::vector<Parameter*> parameters() override { return gate_->parameters(); }
-  void init(Rng& rng) override {
-    for (const auto& layer : gate_->layers()) layer->init(rng);
-  }
+  void init(Rng& rng) override { gate_->init(rng); }
 
  private:
   /// One image of a batch: its pixels, where it starts in x, and where its channels do in means_ and the like.
