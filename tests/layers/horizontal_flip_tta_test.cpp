@@ -20,10 +20,10 @@ struct Built {
   RunContext context{*backend};
   Buffer scratch;
 
-  Built(const std::string& type, Pass pass) {
+  explicit Built(Pass pass) {
     const Shape item = kInput.with_n(1);
     layer =
-        make_layer(parse_json(text(R"({"type": ")", type, "\", ", kBody, '}'), "spec"),
+        make_layer(parse_json(text(R"({"type": "HorizontalFlipTTA", )", kBody, '}'), "spec"),
                    {.input = item, .flattened = item, .classes = 0, .prefix = "layer"}, "[layer]");
     std::uint64_t seed = 2;
     for (Parameter* parameter : layer->parameters()) {
@@ -70,7 +70,7 @@ TEST(HorizontalFlipTTA, predicts_the_same_for_an_image_and_its_mirror_image) {
   Tensor x(kInput);
   fill_distinct(x, 1);
   for (const Pass pass : {Pass::kPredict, Pass::kExplain}) {
-    Built built("HorizontalFlipTTA", pass);
+    Built built(pass);
     const Tensor y = built.forward(x), other = mirrored(built.forward(mirrored(x)));
     double most = 0, asymmetry = 0;
     const Tensor back = mirrored(y);
@@ -85,7 +85,7 @@ TEST(HorizontalFlipTTA, predicts_the_same_for_an_image_and_its_mirror_image) {
 }
 
 TEST(HorizontalFlipTTA, explains_with_the_gradient_of_what_it_predicts) {
-  Built built("HorizontalFlipTTA", Pass::kExplain);
+  Built built(Pass::kExplain);
   Tensor x(kInput), dx(kInput);
   fill_distinct(x, 1);
   const Tensor y = built.forward(x);
