@@ -108,10 +108,15 @@ std::string epoch_table_header() {
 std::string epoch_table_row(const EpochRecord& record) {
   const std::optional<double> val_percent =
       record.val_accuracy ? std::optional(*record.val_accuracy * 100) : std::nullopt;
-  return formatted(
-      "%5d  %10.4f  %12.2f %%  %10s  %12s  %8.0f  %6.1f s", record.epoch, record.train_loss,
-      record.train_accuracy * 100, optional_number("%.4f", record.val_loss).c_str(),
-      optional_number("%.2f %%", val_percent).c_str(), record.images_per_second, record.seconds);
+  const bool timed = record.seconds > 0;
+  const std::optional<double> speed =
+      timed ? std::optional(record.images_per_second) : std::nullopt;
+  const std::optional<double> seconds = timed ? std::optional(record.seconds) : std::nullopt;
+  return formatted("%5d  %10.4f  %12.2f %%  %10s  %12s  %8s  %8s", record.epoch, record.train_loss,
+                   record.train_accuracy * 100, optional_number("%.4f", record.val_loss).c_str(),
+                   optional_number("%.2f %%", val_percent).c_str(),
+                   optional_number("%.0f", speed).c_str(),
+                   optional_number("%.1f s", seconds).c_str());
 }
 
 std::string first_answer_row(const EvaluationResult& result) {

@@ -13,7 +13,8 @@
 namespace pinhole {
 
 struct EpochRecord : EpochResult {
-  double seconds = 0;  // of training, without validation
+  double seconds =
+      0;  // of training, without validation; 0: an earlier run's epoch, whose time isn't known
   double images_per_second = 0;
 };
 

@@ -125,6 +125,16 @@ TEST(Report, rows_of_the_epoch_table_stand_under_their_headings) {
   EXPECT_EQ(epoch_table_row(record).size(), epoch_table_header().size());
 }
 
+TEST(Report, an_epoch_of_an_earlier_run_has_no_time) {
+  EpochRecord record;
+  record.epoch = 3;
+  record.val_loss = 0.25;
+  record.val_accuracy = 1;
+  EXPECT_EQ(epoch_table_row(record).size(), epoch_table_header().size());
+  EXPECT_TRUE(epoch_table_row(record).ends_with("100.00 %         -         -"))
+      << epoch_table_row(record);
+}
+
 TEST(Arguments, checks_say_what_came_and_what_was_expected) {
   const auto check = [](const CLI::Validator& validator, std::string value) {
     return validator(value);
