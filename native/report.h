@@ -13,8 +13,8 @@
 namespace pinhole {
 
 struct EpochRecord : EpochResult {
-  double seconds =
-      0;  // of training, without validation; 0: an earlier run's epoch, whose time isn't known
+  // Of training, without validation; 0: an epoch of an earlier run, whose time is not known.
+  double seconds = 0;
   double images_per_second = 0;
 };
 
